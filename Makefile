@@ -1,0 +1,96 @@
+# imgexport: the extension by PGXS, the helper programs by plain rules.
+#
+#	make            build everything            make install    and install it
+#	make demo       the main job, on real photographs
+#	make check      every test                  make bench      every benchmark
+#
+# SANITIZE=address,undefined builds the helper programs with sanitizers.
+
+VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" imgexport.control)
+
+# These set up the machine first, so they are answered before PGXS, which may not be there yet
+# (and which has a "check" of its own).
+OWN_GOALS := check demo bench fuzz clean-cache
+ifneq ($(filter $(OWN_GOALS),$(MAKECMDGOALS)),)
+
+check demo bench fuzz:
+	@test/run $@
+
+clean-cache:
+	rm -rf .cache
+
+.PHONY: $(OWN_GOALS)
+
+else
+
+# The extension --------------------------------------------------------------
+
+EXTENSION = imgexport
+MODULE_big = imgexport
+SERVER_SOURCES := $(sort $(wildcard src/*.c src/wire/*.c src/helper/*.c src/image/*.c src/queue/*.c))
+OBJS = $(SERVER_SOURCES:.c=.o)
+SCRIPT = imgexport--$(VERSION).sql
+DATA_built = $(SCRIPT)
+DOCS = README.md
+PG_CPPFLAGS = -I$(srcdir)/src -D_GNU_SOURCE -DIMGEXPORT_VERSION='"$(VERSION)"'
+PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare $(WERROR) -Wno-error=declaration-after-statement
+SHLIB_LINK = -Wl,--version-script=$(srcdir)/src/imgexport.map
+EXTRA_CLEAN = build $(SCRIPT)
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# Code that runs inside queries is C; bitcode for the JIT compiler would never be inlined.
+override with_llvm = no
+
+$(OBJS): $(wildcard src/*.h src/wire/*.h src/helper/*.h src/image/*.h src/queue/*.h)
+
+# The sum of src/schema in the order of its file names.
+$(SCRIPT): $(sort $(wildcard src/schema/*.sql))
+	cat $^ > $@
+
+# The helper programs --------------------------------------------------------
+
+CODEC_PACKAGES = vips libexif libseccomp
+NET_PACKAGES = libcurl libseccomp
+PROGRAM_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra $(WERROR) -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 \
+	-fstack-protector-strong -fPIE -Isrc -DIMGEXPORT_VERSION='"$(VERSION)"'
+PROGRAM_LDFLAGS = -pie -Wl,-z,relro,-z,now -lm -lpthread
+ifdef SANITIZE
+PROGRAM_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -U_FORTIFY_SOURCE -DIMGEXPORT_SANITIZE
+PROGRAM_LDFLAGS += -fsanitize=$(SANITIZE)
+endif
+
+SHARED_OBJECTS := $(patsubst src/%.c,build/%.o,$(wildcard src/wire/*.c src/sandbox/*.c))
+CODEC_OBJECTS := $(patsubst src/%.c,build/%.o,$(wildcard src/codec/*.c src/codec/*/*.c))
+NET_OBJECTS := $(patsubst src/%.c,build/%.o,$(wildcard src/net/*.c))
+PROGRAMS = build/imgexport-codec build/imgexport-net
+
+build/%.o: src/%.c $(wildcard src/wire/*.h src/sandbox/*.h src/codec/*.h src/net/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(PROGRAM_CFLAGS) $(if $(PACKAGES),$(shell pkg-config --cflags $(PACKAGES))) -c $< -o $@
+
+build/codec/%.o: PACKAGES = $(CODEC_PACKAGES)
+build/net/%.o: PACKAGES = $(NET_PACKAGES)
+
+build/imgexport-codec: $(CODEC_OBJECTS) $(SHARED_OBJECTS)
+	$(CC) -o $@ $^ $(PROGRAM_LDFLAGS) $(shell pkg-config --libs $(CODEC_PACKAGES))
+
+build/imgexport-net: $(NET_OBJECTS) $(SHARED_OBJECTS)
+	$(CC) -o $@ $^ $(PROGRAM_LDFLAGS) $(shell pkg-config --libs $(NET_PACKAGES))
+
+all: $(PROGRAMS)
+
+install: install-programs
+install-programs: $(PROGRAMS)
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
+	$(INSTALL_PROGRAM) $(PROGRAMS) '$(DESTDIR)$(pkglibdir)'
+
+uninstall: uninstall-programs
+uninstall-programs:
+	rm -f $(addprefix '$(DESTDIR)$(pkglibdir)'/,$(notdir $(PROGRAMS)))
+
+.PHONY: install-programs uninstall-programs
+
+endif
