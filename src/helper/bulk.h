@@ -1,0 +1,14 @@
+/*
+ * bulk.h
+ *		Image bytes between the server's memory and memfds.
+ */
+#ifndef IMGEXPORT_HELPER_BULK_H
+#define IMGEXPORT_HELPER_BULK_H
+
+int bulk_new(void);
+void bulk_append(int fd, const void *data, Size size);
+void bulk_seal(int fd);
+bool bulk_is_valid(int fd, uint64 length);
+bytea *bulk_read(int fd, uint64 length);
+
+#endif

@@ -1,0 +1,122 @@
+/*
+ * errors.c
+ *		What helpers report, as PostgreSQL errors.
+ */
+#include "postgres.h"
+
+#include "helper/errors.h"
+
+typedef struct FailureMapping
+{
+	int sqlstate;
+	bool retryable;
+} FailureMapping;
+
+/* Indexed by FailureKind. */
+static const FailureMapping mappings[] = {
+	[FAILURE_INTERNAL] = {ERRCODE_IMAGE_HELPER, true},
+	[FAILURE_MALFORMED] = {ERRCODE_IMAGE_MALFORMED, false},
+	[FAILURE_UNSUPPORTED] = {ERRCODE_IMAGE_UNSUPPORTED, false},
+	[FAILURE_LIMIT] = {ERRCODE_IMAGE_LIMIT, false},
+	[FAILURE_TIMEOUT] = {ERRCODE_IMAGE_TIMEOUT, true},
+	[FAILURE_TRANSFER] = {ERRCODE_IMAGE_TRANSFER, true},
+	[FAILURE_TRANSFER_FINAL] = {ERRCODE_IMAGE_TRANSFER, false},
+	[FAILURE_REFUSED] = {ERRCODE_IMAGE_REFUSED, false},
+	[FAILURE_ARGUMENT] = {ERRCODE_INVALID_PARAMETER_VALUE, false},
+	[FAILURE_FEATURE] = {ERRCODE_FEATURE_NOT_SUPPORTED, false},
+	[FAILURE_MEMORY] = {ERRCODE_OUT_OF_MEMORY, true},
+};
+
+/* A copy fit for any encoding and for one line of a log: a helper's texts prove nothing. */
+static char *
+printable(const char *text)
+{
+	char *copy = pstrdup(text);
+
+	for (char *c = copy; *c != '\0'; c++)
+		if ((unsigned char) *c < ' ' || (unsigned char) *c > '~')
+			*c = '?';
+	return copy;
+}
+
+static char *
+printable_or_null(const char *text)
+{
+	return text == NULL || text[0] == '\0' ? NULL : printable(text);
+}
+
+/* A new error in the current memory context; texts are copied, NULL detail and hint allowed. */
+HelperError *
+helper_error(int sqlstate, bool retryable, const char *message, const char *detail,
+			 const char *hint)
+{
+	HelperError *error = palloc0(sizeof *error);
+
+	error->sqlstate = sqlstate;
+	error->retryable = retryable;
+	error->output = -1;
+	error->step = -1;
+	error->step_name = pstrdup("");
+	error->message = printable(message);
+	error->detail = printable_or_null(detail);
+	error->hint = printable_or_null(hint);
+	return error;
+}
+
+/* The error a helper's report stands for, in the current memory context. */
+HelperError *
+helper_error_of_failure(const Failure *failure)
+{
+	const FailureMapping *mapping = &mappings[failure->kind];
+	HelperError *error = helper_error(mapping->sqlstate, mapping->retryable, failure->message,
+									  failure->detail, failure->hint);
+
+	error->output = failure->output;
+	error->step = failure->step;
+	error->step_name = printable(failure->step_name);
+	error->http_status = failure->http_status;
+	error->retry_after_s = failure->retry_after_s;
+	return error;
+}
+
+/* Is a job that failed with this error worth another try? */
+bool
+sqlstate_is_retryable(int sqlstate)
+{
+	for (size_t kind = FAILURE_INTERNAL; kind < lengthof(mappings); kind++)
+		if (mappings[kind].sqlstate == sqlstate)
+			return mappings[kind].retryable;
+	/* Trouble of the server, not of the job: 40 rollback, 53 resources, 57 intervention, 58 system. */
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Raise it. */
+void
+helper_error_raise(const HelperError *error)
+{
+	ereport(ERROR, (errcode(error->sqlstate), errmsg("%s", error->message),
+					error->detail ? errdetail("%s", error->detail) : 0,
+					error->hint ? errhint("%s", error->hint) : 0,
+					error->step >= 0
+						? errcontext("rendering step %d, img_%s", error->step + 1, error->step_name)
+						: 0));
+	pg_unreachable();
+}
+
+/* Tell it as a WARNING: the caller goes on without what failed. */
+void
+helper_error_warn(const HelperError *error)
+{
+	ereport(WARNING, (errcode(error->sqlstate), errmsg("%s", error->message),
+					  error->detail ? errdetail("%s", error->detail) : 0,
+					  error->hint ? errhint("%s", error->hint) : 0));
+}

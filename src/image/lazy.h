@@ -1,0 +1,23 @@
+/*
+ * lazy.h
+ *		The lazy bytea: source bytes and steps that are rendered when somebody looks.
+ *
+ * To SQL it is a bytea.  In memory it is an expanded object (utils/expandeddatum.h);
+ * flattening renders it.
+ */
+#ifndef IMGEXPORT_IMAGE_LAZY_H
+#define IMGEXPORT_IMAGE_LAZY_H
+
+#include "wire/pack.h"
+
+typedef struct LazyImage LazyImage;
+
+LazyImage *lazy_image(Datum image, MemoryContext parent);
+LazyImage *lazy_image_of_memfd(int fd, uint64 length, MemoryContext parent);
+Datum lazy_image_datum(LazyImage *image);
+void lazy_image_append(LazyImage *image, const void *step, Size size);
+int lazy_image_step_count(const LazyImage *image);
+int lazy_image_attach(LazyImage *image, const LazyImage *argument);
+void lazy_image_pack(const LazyImage *image, Packer *packer);
+
+#endif

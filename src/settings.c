@@ -1,0 +1,132 @@
+/*
+ * settings.c
+ *		The settings of imgexport, a row each.
+ *
+ * All of them limit what a query may use or reach, so only a superuser (or who
+ * was granted SET on one) changes them; none changes the result of a function,
+ * which is what lets the functions be IMMUTABLE.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+
+#include "settings.h"
+
+Settings settings;
+int settings_helper_generation = 0;
+
+typedef struct IntegerSetting
+{
+	const char *name;
+	const char *description;
+	int *value;
+	int fallback;
+	int low;
+	int high;
+	GucContext context;
+	int flags;
+	GucIntAssignHook assign;
+} IntegerSetting;
+
+typedef struct TextSetting
+{
+	const char *name;
+	const char *description;
+	char **value;
+	const char *fallback;
+	GucContext context;
+	GucStringAssignHook assign;
+} TextSetting;
+
+static const struct config_enum_entry sandbox_modes[] = {
+	{"prefer", SETTINGS_SANDBOX_PREFER, false},
+	{"require", SETTINGS_SANDBOX_REQUIRE, false},
+	{NULL, 0, false},
+};
+
+/* A helper is started with these: the next call has to start another one. */
+static void
+assign_helper_integer(int value, void *extra)
+{
+	settings_helper_generation++;
+}
+
+static void
+assign_helper_text(const char *value, void *extra)
+{
+	settings_helper_generation++;
+}
+
+static const IntegerSetting integers[] = {
+	{"imgexport.fetch_timeout", "Time limit of one fetch, redirects included.",
+	 &settings.fetch_timeout_ms, 20000, 1, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL},
+	{"imgexport.fetch_connect_timeout", "Time limit for name resolution, connection and TLS.",
+	 &settings.fetch_connect_timeout_ms, 5000, 1, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL},
+	{"imgexport.fetch_max_bytes", "Largest body that is fetched, after decompression.",
+	 &settings.fetch_max_kb, 100 * 1024, 1, 1024 * 1024 - 1, PGC_SUSET, GUC_UNIT_KB, NULL},
+	{"imgexport.fetch_max_redirects", "Redirects that are followed at most.",
+	 &settings.fetch_max_redirects, 5, 0, 50, PGC_SUSET, 0, NULL},
+	{"imgexport.fetch_concurrency", "Transfers that a database's worker has under way at most.",
+	 &settings.fetch_concurrency, 50, 1, 500, PGC_SIGHUP, 0, NULL},
+	{"imgexport.codec_timeout", "Time limit for rendering one request.",
+	 &settings.codec_timeout_ms, 25000, 1, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL},
+	{"imgexport.codec_memory", "Memory of one codec process at most.", &settings.codec_memory_mb,
+	 2048, 64, INT_MAX / 1024, PGC_SUSET, GUC_UNIT_MB, assign_helper_integer},
+	{"imgexport.codec_processes",
+	 "Codec processes of a database's worker; 0 is one for each processor.",
+	 &settings.codec_processes, 0, 0, 256, PGC_SIGHUP, 0, NULL},
+	{"imgexport.max_pixels", "Pixels of an image at most, all pages together.",
+	 &settings.max_pixels, 100000000, 1, INT_MAX, PGC_SUSET, 0, NULL},
+	{"imgexport.max_pages", "Pages or frames of an image at most.", &settings.max_pages, 1000, 1,
+	 1000000, PGC_SUSET, 0, NULL},
+	{"imgexport.helper_idle", "A helper process that got no work for so long leaves.",
+	 &settings.helper_idle_s, 60, 1, 86400, PGC_SUSET, GUC_UNIT_S, assign_helper_integer},
+	{"imgexport.helper_max_requests", "A helper process is replaced after so many requests.",
+	 &settings.helper_max_requests, 1000, 1, INT_MAX, PGC_SUSET, 0, NULL},
+	{"imgexport.expiry_interval", "Expired images are deleted at most this often.",
+	 &settings.expiry_interval_s, 60, 1, 86400, PGC_SIGHUP, GUC_UNIT_S, NULL},
+};
+
+static const TextSetting texts[] = {
+	{"imgexport.fetch_allowed_hosts",
+	 "Hosts that may be fetched from, as name or *.name, comma separated; empty is any.",
+	 &settings.fetch_allowed_hosts, "", PGC_SUSET, NULL},
+	{"imgexport.fetch_allowed_networks",
+	 "Networks in CIDR form, comma separated, that may be fetched from although they are private.",
+	 &settings.fetch_allowed_networks, "", PGC_SUSET, NULL},
+	{"imgexport.allowed_loaders", "Image formats that are read, comma separated.",
+	 &settings.allowed_loaders, "jpeg,png,webp,gif,tiff,heif", PGC_SUSET, assign_helper_text},
+	{"imgexport.helper_directory",
+	 "Directory of the helper programs; empty is PostgreSQL's own library directory.",
+	 &settings.helper_directory, "", PGC_POSTMASTER, NULL},
+};
+
+/* Define every setting; called once, from _PG_init. */
+void
+settings_define(void)
+{
+	DefineCustomBoolVariable("imgexport.enabled", "Whether background workers run jobs.", NULL,
+							 &settings.enabled, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("imgexport.sandbox",
+							 "Whether helper processes work where a sandbox is not to be had.",
+							 NULL, &settings.sandbox, SETTINGS_SANDBOX_PREFER, sandbox_modes,
+							 PGC_SUSET, 0, NULL, assign_helper_integer, NULL);
+	for (size_t i = 0; i < lengthof(integers); i++)
+	{
+		const IntegerSetting *row = &integers[i];
+
+		DefineCustomIntVariable(row->name, row->description, NULL, row->value, row->fallback,
+								row->low, row->high, row->context, row->flags, NULL, row->assign,
+								NULL);
+	}
+	for (size_t i = 0; i < lengthof(texts); i++)
+	{
+		const TextSetting *row = &texts[i];
+
+		DefineCustomStringVariable(row->name, row->description, NULL, row->value, row->fallback,
+								   row->context, 0, NULL, row->assign, NULL);
+	}
+	MarkGUCPrefixReserved("imgexport");
+}
