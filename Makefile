@@ -37,12 +37,12 @@ PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare $(W
 SHLIB_LINK = -Wl,--version-script=$(srcdir)/src/imgexport.map
 EXTRA_CLEAN = build $(SCRIPT)
 
+# Bitcode for the JIT compiler would never be inlined, and building it needs clang.
+override with_llvm = no
+
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
-
-# Code that runs inside queries is C; bitcode for the JIT compiler would never be inlined.
-override with_llvm = no
 
 $(OBJS): $(wildcard src/*.h src/wire/*.h src/helper/*.h src/image/*.h src/queue/*.h)
 
