@@ -82,6 +82,22 @@ build/imgexport-net: $(NET_OBJECTS) $(SHARED_OBJECTS)
 
 all: $(PROGRAMS)
 
+# Tests and benchmarks in C --------------------------------------------------
+
+TEST_PROGRAMS := $(patsubst test/%.c,build/test/%,$(wildcard test/unit/*_test.c test/liar/*.c))
+tests: $(TEST_PROGRAMS)
+benches: build/bench/floor
+
+build/test/%: test/%.c $(SHARED_OBJECTS) $(wildcard test/unit/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(PROGRAM_CFLAGS) -Itest/unit $(shell pkg-config --cflags $(PACKAGES)) \
+		$(filter %.c %.o,$^) -o $@ $(PROGRAM_LDFLAGS) $(shell pkg-config --libs $(PACKAGES))
+build/test/%: PACKAGES = libseccomp
+
+build/bench/floor: bench/floor.c
+	@mkdir -p $(@D)
+	$(CC) $(PROGRAM_CFLAGS) $(shell pkg-config --cflags vips) $< -o $@ $(shell pkg-config --libs vips)
+
 install: install-programs
 install-programs: $(PROGRAMS)
 	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
@@ -91,6 +107,6 @@ uninstall: uninstall-programs
 uninstall-programs:
 	rm -f $(addprefix '$(DESTDIR)$(pkglibdir)'/,$(notdir $(PROGRAMS)))
 
-.PHONY: install-programs uninstall-programs
+.PHONY: install-programs uninstall-programs tests benches
 
 endif

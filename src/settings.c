@@ -100,7 +100,7 @@ static const TextSetting texts[] = {
 	 &settings.allowed_loaders, "jpeg,png,webp,gif,tiff,heif", PGC_SUSET, assign_helper_text},
 	{"imgexport.helper_directory",
 	 "Directory of the helper programs; empty is PostgreSQL's own library directory.",
-	 &settings.helper_directory, "", PGC_POSTMASTER, NULL},
+	 &settings.helper_directory, "", PGC_SUSET, assign_helper_text},
 };
 
 /* Define every setting; called once, from _PG_init. */

@@ -47,19 +47,28 @@ raise_timeout(const Deadline *deadline)
 																: "fetch_timeout")));
 }
 
-/* Sleep until the helper's socket is ready; raises on cancel and at the deadline. */
-static void
-wait_for_socket(Helper *helper, int event, const Deadline *deadline)
+/* Raises on cancel and at the deadline; returns the milliseconds that are left. */
+static long
+check_patience(const Deadline *deadline)
 {
 	long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline->at);
 
+	CHECK_FOR_INTERRUPTS();
 	if (left_ms <= 0)
 		raise_timeout(deadline);
+	return left_ms;
+}
+
+/* Sleep until the helper's socket is ready. */
+static void
+wait_for_socket(Helper *helper, int event, const Deadline *deadline)
+{
+	long left_ms = check_patience(deadline);
+
 	if (WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | event,
 						  helper_socket(helper), left_ms, PG_WAIT_EXTENSION) &
 		WL_LATCH_SET)
 		ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
 }
 
 static Deadline
@@ -71,12 +80,13 @@ deadline_in(HelperKind kind, int allowed_ms, bool starting)
 					  .starting = starting};
 }
 
-/* The next frame; raises when there will be none. */
+/* The next frame; raises when there will be none.  A helper that never stops talking is no use. */
 static void
 next_answer(Helper *helper, const Deadline *deadline)
 {
 	FrameStatus status;
 
+	check_patience(deadline);
 	while ((status = helper_receive(helper, &answer)) == FRAME_AGAIN)
 	{
 		if (deadline->starting && helper_is_ready(helper))
