@@ -1,0 +1,111 @@
+# The house as doc/architecture.md draws it, and what every object in it owes its users.
+use strict;
+use warnings;
+
+use lib 'test/lib';
+use ImgTest;
+use File::Find;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# Which folders of src a folder may include from, itself apart.
+my %may_include = (
+	wire => [],
+	sandbox => [qw(wire)],
+	codec => [qw(wire sandbox)],
+	net => [qw(wire sandbox)],
+	helper => [qw(wire)],
+	image => [qw(wire helper)],
+	queue => [qw(wire helper image)]);
+
+my @wrong;
+my @forbidden;
+find(
+	{
+		no_chdir => 1,
+		wanted => sub {
+			return unless m{^src/(\w+)/.*\.[ch]$} && $may_include{$1};
+			my ($file, $folder) = ($_, $1);
+			my %allowed = map { $_ => 1 } $folder, @{ $may_include{$folder} };
+			my $text = slurp_file($file);
+
+			while ($text =~ /^#include "(\w+)\/(?!.*\/)/mg)
+			{
+				push @wrong, "$file includes $1/" if $may_include{$1} && !$allowed{$1};
+			}
+			push @forbidden, $file
+			  if $folder =~ /^(wire|sandbox|codec|net)$/ && $text =~ /#include "postgres\.h"/;
+			push @forbidden, $file
+			  if $folder =~ /^(wire|helper|image|queue)$/ && $text =~ m{#include <(vips|curl)/};
+		}
+	},
+	'src');
+is_deeply(\@wrong, [], 'folders include only what lies below them');
+is_deeply(\@forbidden, [], 'no server header in a helper program, no library in the server');
+
+my $node = new_node('house');
+my $library = `$ENV{PG_CONFIG} --pkglibdir`;
+chomp $library;
+my @exported = map { (split)[-1] } grep { / [TBDR] / } `nm -D --defined-only $library/imgexport.so`;
+is_deeply([ grep { !/^(_PG_init|Pg_magic_func|pg_finfo_\w+|img_\w+|imgexport_\w+)$/ } @exported ],
+	[], 'the library exports only what the server calls');
+
+sub rows
+{
+	my ($query) = @_;
+
+	return [ split /\n/, $node->safe_psql('postgres', $query) ];
+}
+
+my $members = "
+	SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
+	WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'imgexport'";
+
+is_deeply(
+	rows("SELECT pg_describe_object(m.classid, m.objid, 0) FROM ($members) m
+		  WHERE m.classid IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_namespace'::regclass)
+			AND NOT EXISTS (SELECT FROM pg_description c
+							WHERE (c.classoid, c.objoid, c.objsubid) = (m.classid, m.objid, 0))
+			AND NOT EXISTS (SELECT FROM pg_class c
+							WHERE c.oid = m.objid AND m.classid = 'pg_class'::regclass
+							  AND c.relkind IN ('i', 'c')) ORDER BY 1"),
+	[], 'every object has a comment');
+
+is_deeply(
+	rows("SELECT p.oid::regprocedure FROM ($members) m JOIN pg_proc p ON p.oid = m.objid
+		  WHERE m.classid = 'pg_proc'::regclass AND p.prosecdef ORDER BY 1"),
+	[], 'no function runs with the rights of its owner');
+
+is_deeply(
+	rows("SELECT p.oid::regprocedure FROM ($members) m JOIN pg_proc p ON p.oid = m.objid
+		  WHERE m.classid = 'pg_proc'::regclass AND p.prolang IN
+				(SELECT oid FROM pg_language WHERE lanname IN ('sql', 'plpgsql'))
+			AND NOT coalesce(p.proconfig::text LIKE '%search_path=pg_catalog, pg_temp%', false)
+		  ORDER BY 1"),
+	[], 'functions in SQL fix their search_path');
+
+# What anybody may call: everything that only computes.
+is_deeply(
+	rows("SELECT p.proname FROM ($members) m JOIN pg_proc p ON p.oid = m.objid
+		  WHERE m.classid = 'pg_proc'::regclass AND p.provolatile = 'v'
+			AND has_function_privilege('public', p.oid, 'EXECUTE') ORDER BY 1"),
+	[qw(new_id)], 'of what does not only compute, everybody may call new_id');
+is_deeply(
+	rows("SELECT c.relname FROM ($members) m JOIN pg_class c ON c.oid = m.objid
+		  WHERE m.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'v')
+			AND has_table_privilege('public', c.oid, 'SELECT, INSERT, UPDATE, DELETE') ORDER BY 1"),
+	[], 'no table is open to everybody');
+
+# Every image function and setting has a place in the reference.
+my $doc = join '', map { slurp_file($_) } 'README.md', glob('doc/*.md');
+is_deeply(
+	[ grep { $doc !~ /\b\Q$_\E\b/ } @{ rows("SELECT DISTINCT p.proname FROM ($members) m
+		  JOIN pg_proc p ON p.oid = m.objid WHERE m.classid = 'pg_proc'::regclass ORDER BY 1") } ],
+	[], 'every function has a place in doc/');
+is_deeply(
+	[ grep { $doc !~ /\b\Q$_\E\b/ }
+		  @{ rows("LOAD 'imgexport'; SELECT name FROM pg_settings WHERE name LIKE 'imgexport.%' ORDER BY 1") } ],
+	[], 'every setting has a place in doc/');
+
+$node->stop;
+done_testing();
