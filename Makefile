@@ -6,7 +6,7 @@
 #
 # SANITIZE=address,undefined builds the helper programs with sanitizers.
 
-VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" imgexport.control)
+IMGEXPORT_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" imgexport.control)
 
 # These set up the machine first, so they are answered before PGXS, which may not be there yet
 # (and which has a "check" of its own).
@@ -29,10 +29,10 @@ EXTENSION = imgexport
 MODULE_big = imgexport
 SERVER_SOURCES := $(sort $(wildcard src/*.c src/wire/*.c src/helper/*.c src/image/*.c src/queue/*.c))
 OBJS = $(SERVER_SOURCES:.c=.o)
-SCRIPT = imgexport--$(VERSION).sql
+SCRIPT = imgexport--$(IMGEXPORT_VERSION).sql
 DATA_built = $(SCRIPT)
 DOCS = README.md
-PG_CPPFLAGS = -I$(srcdir)/src -D_GNU_SOURCE -DIMGEXPORT_VERSION='"$(VERSION)"'
+PG_CPPFLAGS = -I$(srcdir)/src -D_GNU_SOURCE -DIMGEXPORT_VERSION='"$(IMGEXPORT_VERSION)"'
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare $(WERROR) -Wno-error=declaration-after-statement
 SHLIB_LINK = -Wl,--version-script=$(srcdir)/src/imgexport.map
 EXTRA_CLEAN = build $(SCRIPT)
@@ -52,10 +52,10 @@ $(SCRIPT): $(sort $(wildcard src/schema/*.sql))
 
 # The helper programs --------------------------------------------------------
 
-CODEC_PACKAGES = vips libexif libseccomp
+CODEC_PACKAGES = vips pango libexif libseccomp
 NET_PACKAGES = libcurl libseccomp
 PROGRAM_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra $(WERROR) -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 \
-	-fstack-protector-strong -fPIE -Isrc -DIMGEXPORT_VERSION='"$(VERSION)"'
+	-fstack-protector-strong -fPIE -Isrc -DIMGEXPORT_VERSION='"$(IMGEXPORT_VERSION)"'
 PROGRAM_LDFLAGS = -pie -Wl,-z,relro,-z,now -lm -lpthread
 ifdef SANITIZE
 PROGRAM_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -U_FORTIFY_SOURCE -DIMGEXPORT_SANITIZE

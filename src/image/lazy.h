@@ -8,16 +8,20 @@
 #ifndef IMGEXPORT_IMAGE_LAZY_H
 #define IMGEXPORT_IMAGE_LAZY_H
 
+#include "image/source.h"
 #include "wire/pack.h"
 
 typedef struct LazyImage LazyImage;
 
 LazyImage *lazy_image(Datum image, MemoryContext parent);
 LazyImage *lazy_image_of_memfd(int fd, uint64 length, MemoryContext parent);
+LazyImage *lazy_image_copy(const LazyImage *image, MemoryContext parent);
 Datum lazy_image_datum(LazyImage *image);
 void lazy_image_append(LazyImage *image, const void *step, Size size);
-int lazy_image_step_count(const LazyImage *image);
 int lazy_image_attach(LazyImage *image, const LazyImage *argument);
-void lazy_image_pack(const LazyImage *image, Packer *packer);
+Size lazy_image_pack(const LazyImage *image, int first_source, void *buffer, Size room);
+int lazy_image_source_count(const LazyImage *image);
+ImageSource *lazy_image_source(const LazyImage *image, int index);
+void lazy_image_free(LazyImage *image);
 
 #endif

@@ -5,20 +5,19 @@
 #ifndef IMGEXPORT_IMAGE_RECIPE_H
 #define IMGEXPORT_IMAGE_RECIPE_H
 
-#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
-/* One entry of outputs: {"grid": {"format": "webp", "quality": 80, "steps": [...], ...}} */
-typedef struct NamedImage
+/* What a recipe may refer to besides itself. */
+typedef struct RecipeContext
 {
-	char *name;
-	Datum image; /* lazy */
-} NamedImage;
+	bool has_base; /* a missing image argument takes the base */
+	Datum base;
+	bool checking; /* look everything up, call nothing */
+} RecipeContext;
 
+Datum recipe_apply(Datum image, Jsonb *recipe, const RecipeContext *context);
 void recipe_check(Jsonb *recipe);
-Datum recipe_apply(Datum image, Jsonb *recipe, Datum base, bool has_base);
-bool recipe_uses_base(Jsonb *recipe);
-void outputs_check(Jsonb *outputs);
-List *outputs_apply(Datum image, Jsonb *outputs, Datum base, bool has_base);
+bool recipe_has_step(Jsonb *recipe, const char *name);
+const char *nearest_name(const char *name, const char *const *candidates, int count);
 
 #endif

@@ -58,7 +58,7 @@ pack_argument_text(Packer *packer, const char *name, const char *value)
 	pack_text(packer, value);
 }
 
-/* pipeline: the packed form of another pipeline, whose sources start at source_base here. */
+/* pipeline: the packed form of another pipeline, whose sources start at source_base of ours. */
 void
 pack_argument_image(Packer *packer, const char *name, int source_base, const void *pipeline,
 					size_t size)
@@ -155,7 +155,7 @@ unpack_level(const void *data, size_t size, int source_base, int source_count, i
 	for (int i = 0; i < step_count; i++)
 	{
 		pipeline->step_count = i + 1;
-		if (!unpack_step(&unpacker, &pipeline->steps[i], source_base, source_count, depth))
+		if (!unpack_step(&unpacker, &pipeline->steps[i], pipeline->source, source_count, depth))
 		{
 			pipeline_free(pipeline);
 			return NULL;

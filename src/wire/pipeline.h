@@ -4,9 +4,9 @@
  *
  * The binary form is what the server builds as functions are called, what the
  * codec renders, and what two pipelines are compared by to find the part they
- * share.  A pipeline names its source by index; inside an image argument the
- * indexes count from that argument's own base, so that a finished pipeline
- * becomes an argument of another without being rewritten.
+ * share.  A pipeline names its source by index; the bases of image arguments count
+ * from that source, so that a finished pipeline becomes an argument of another, and
+ * is moved to other indexes, without its steps being rewritten.
  *
  *	pipeline := u16 source, u16 step count, step*
  *	step     := text name, u16 argument count, argument*

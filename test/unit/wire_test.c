@@ -149,7 +149,7 @@ pack_example(uint8_t *data, size_t size)
 	pack_argument_text(&packer, "fit", "cover");
 	pack_argument_bool(&packer, "enlarge", false);
 	pack_step(&packer, "composite", 1);
-	pack_argument_image(&packer, "base", 2, base, inner.used);
+	pack_argument_image(&packer, "base", 1, base, inner.used);
 	return packer.used;
 }
 

@@ -1,0 +1,288 @@
+/*
+ * encode.c
+ *		From a canvas to the bytes of a file, in a sealed memfd.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "codec/canvas.h"
+#include "codec/preview.h"
+#include "codec/request.h"
+#include "wire/memfd.h"
+#include "wire/pipeline.h"
+
+#define OPTION_PREFIX "options."
+
+/* What a user may say of how a format is written, and the saver's property it is. */
+typedef struct Option
+{
+	const char *format;
+	const char *name;
+	ArgumentType type;
+	double low;
+	double high;
+	const char *property;
+} Option;
+
+static const Option options[] = {
+	{"jpeg", "progressive", ARGUMENT_BOOL, 0, 1, "interlace"},
+	{"jpeg", "interlace", ARGUMENT_BOOL, 0, 1, "interlace"},
+	{"jpeg", "subsampling", ARGUMENT_TEXT, 0, 0, "subsample-mode"},
+	{"png", "progressive", ARGUMENT_BOOL, 0, 1, "interlace"},
+	{"png", "interlace", ARGUMENT_BOOL, 0, 1, "interlace"},
+	{"png", "compression", ARGUMENT_INT, 0, 9, "compression"},
+	{"png", "palette", ARGUMENT_BOOL, 0, 1, "palette"},
+	{"png", "colors", ARGUMENT_INT, 2, 256, "bitdepth"},
+	{"webp", "lossless", ARGUMENT_BOOL, 0, 1, "lossless"},
+	{"webp", "near_lossless", ARGUMENT_BOOL, 0, 1, "near-lossless"},
+	{"webp", "effort", ARGUMENT_INT, 0, 6, "effort"},
+	{"avif", "lossless", ARGUMENT_BOOL, 0, 1, "lossless"},
+	{"avif", "effort", ARGUMENT_INT, 0, 9, "effort"},
+	{"avif", "subsampling", ARGUMENT_TEXT, 0, 0, "subsample-mode"},
+	{"heif", "lossless", ARGUMENT_BOOL, 0, 1, "lossless"},
+	{"heif", "effort", ARGUMENT_INT, 0, 9, "effort"},
+	{"heif", "subsampling", ARGUMENT_TEXT, 0, 0, "subsample-mode"},
+	{"gif", "colors", ARGUMENT_INT, 2, 256, "bitdepth"},
+	{"gif", "effort", ARGUMENT_INT, 1, 10, "effort"},
+	{"tiff", "compression", ARGUMENT_TEXT, 0, 0, "compression"},
+};
+
+/* Words that an option takes, and libvips' values for them. */
+typedef struct Word
+{
+	const char *property;
+	const char *word;
+	int value;
+} Word;
+
+static const Word words[] = {
+	{"subsample-mode", "auto", VIPS_FOREIGN_SUBSAMPLE_AUTO},
+	{"subsample-mode", "4:2:0", VIPS_FOREIGN_SUBSAMPLE_ON},
+	{"subsample-mode", "4:4:4", VIPS_FOREIGN_SUBSAMPLE_OFF},
+	{"compression", "none", VIPS_FOREIGN_TIFF_COMPRESSION_NONE},
+	{"compression", "lzw", VIPS_FOREIGN_TIFF_COMPRESSION_LZW},
+	{"compression", "deflate", VIPS_FOREIGN_TIFF_COMPRESSION_DEFLATE},
+	{"compression", "jpeg", VIPS_FOREIGN_TIFF_COMPRESSION_JPEG},
+};
+
+static const char *
+option_name(const Argument *argument)
+{
+	return argument->name + strlen(OPTION_PREFIX);
+}
+
+static const Option *
+find_option(const Format *format, const char *name)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(options); i++)
+		if (strcmp(options[i].format, format->name) == 0 && strcmp(options[i].name, name) == 0)
+			return &options[i];
+	return NULL;
+}
+
+static int
+unknown_option(Canvas *canvas, const Format *format, const char *name)
+{
+	GString *known = g_string_new("It takes background");
+
+	for (size_t i = 0; i < G_N_ELEMENTS(options); i++)
+		if (strcmp(options[i].format, format->name) == 0)
+			g_string_append_printf(known, ", %s", options[i].name);
+	problem_set(canvas->problem, FAILURE_ARGUMENT, "format %s has no option \"%.100s\"",
+				format->name, name);
+	problem_hint(canvas->problem, "%s.", known->str);
+	g_string_free(known, TRUE);
+	return -1;
+}
+
+static const Word *
+find_word(const char *property, const char *text)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+		if (strcmp(words[i].property, property) == 0 && strcmp(words[i].word, text) == 0)
+			return &words[i];
+	return NULL;
+}
+
+/*
+ * Is this an option of the format, with a value in its range?
+ *
+ * option	an argument named "options.<name>"
+ */
+int
+encode_check_option(Canvas *canvas, const Format *format, const Argument *option)
+{
+	const char *name = option_name(option);
+	const Option *row = find_option(format, name);
+
+	if (strcmp(name, "keep") == 0)
+		return problem_set(canvas->problem, FAILURE_FEATURE,
+						   "metadata cannot be kept in an output yet");
+	if (row == NULL)
+		return unknown_option(canvas, format, name);
+	if (option->type != row->type)
+		return problem_set(canvas->problem, FAILURE_ARGUMENT, "option %s must be %s", name,
+						   row->type == ARGUMENT_BOOL  ? "true or false"
+						   : row->type == ARGUMENT_INT ? "an integer"
+													   : "a text");
+	if (row->type == ARGUMENT_INT &&
+		(option->value.integer < row->low || option->value.integer > row->high))
+		return problem_set(canvas->problem, FAILURE_ARGUMENT,
+						   "option %s must be between %.0f and %.0f, not %lld", name, row->low,
+						   row->high, (long long) option->value.integer);
+	if (row->type == ARGUMENT_TEXT && find_word(row->property, option->value.text) == NULL)
+		return problem_set(canvas->problem, FAILURE_ARGUMENT, "option %s must not be \"%.100s\"",
+						   name, option->value.text);
+	return 0;
+}
+
+/* The format an image goes out in: as asked, else its own, else PNG where that cannot hold it. */
+const Format *
+encode_format(const Canvas *canvas)
+{
+	if (canvas->encode.format != NULL)
+		return canvas->encode.format;
+	if (canvas->source->saver == NULL ||
+		(vips_image_hasalpha(canvas->image) && !canvas->source->alpha))
+		return format_png;
+	return canvas->source;
+}
+
+/* 2 to 256 colours as the bits that their numbers take. */
+static int
+bits_for(int64_t colours)
+{
+	int bits = 1;
+
+	while (((int64_t) 1 << bits) < colours)
+		bits *= 2;
+	return bits;
+}
+
+static void
+set_option(VipsOperation *saver, const Format *format, const Argument *argument)
+{
+	const Option *option = find_option(format, option_name(argument));
+
+	switch (argument->type)
+	{
+		case ARGUMENT_BOOL:
+			g_object_set(saver, option->property, argument->value.boolean, NULL);
+			break;
+		case ARGUMENT_INT:
+			if (strcmp(option->property, "bitdepth") != 0)
+				g_object_set(saver, option->property, (int) argument->value.integer, NULL);
+			else
+				g_object_set(saver, "bitdepth", bits_for(argument->value.integer), NULL);
+			if (strcmp(option->name, "colors") == 0 && strcmp(format->name, "png") == 0)
+				g_object_set(saver, "palette", TRUE, NULL);
+			break;
+		case ARGUMENT_TEXT:
+			g_object_set(saver, option->property,
+						 find_word(option->property, argument->value.text)->value, NULL);
+			break;
+		default:
+			break;
+	}
+}
+
+/* The defaults are literals of ours, not the library's, so that they stay what they are. */
+static void
+set_defaults(VipsOperation *saver, const Format *format, int quality)
+{
+	g_object_set(saver, "strip", TRUE, NULL);
+	if (strcmp(format->name, "jpeg") == 0)
+		g_object_set(saver, "Q", quality ? quality : 85, "optimize-coding", TRUE, NULL);
+	else if (strcmp(format->name, "webp") == 0)
+		g_object_set(saver, "Q", quality ? quality : 80, "effort", 4, NULL);
+	else if (strcmp(format->name, "avif") == 0)
+		g_object_set(saver, "Q", quality ? quality : 50, "effort", 2, "compression",
+					 VIPS_FOREIGN_HEIF_COMPRESSION_AV1, NULL);
+	else if (strcmp(format->name, "heif") == 0)
+		g_object_set(saver, "Q", quality ? quality : 50, "compression",
+					 VIPS_FOREIGN_HEIF_COMPRESSION_HEVC, NULL);
+	else if (strcmp(format->name, "tiff") == 0)
+		g_object_set(saver, "compression", VIPS_FOREIGN_TIFF_COMPRESSION_LZW, "Q",
+					 quality ? quality : 85, NULL);
+	else if (strcmp(format->name, "png") == 0)
+	{
+		g_object_set(saver, "compression", 9, NULL);
+		/* A quality asked of a lossless format is the palette's. */
+		if (quality > 0 && quality < 100)
+			g_object_set(saver, "palette", TRUE, "Q", quality, NULL);
+	}
+}
+
+static int
+save(Canvas *canvas, const Format *format, VipsBlob **blob)
+{
+	VipsOperation *saver = vips_operation_new(format->saver);
+	char message[64];
+
+	if (saver == NULL)
+		return problem_of_vips(canvas->problem, FAILURE_UNSUPPORTED, "format is not written");
+	g_object_set(saver, "in", canvas->image, NULL);
+	set_defaults(saver, format, canvas->encode.quality);
+	for (int i = 0; i < canvas->encode.option_count && format == canvas->encode.format; i++)
+		set_option(saver, format, canvas->encode.options[i]);
+	request_watch(canvas->request, canvas->image);
+	if (vips_cache_operation_buildp(&saver) != 0)
+	{
+		vips_object_unref_outputs(VIPS_OBJECT(saver));
+		g_object_unref(saver);
+		/* While rows are still being pulled from the file, what fails is most likely the file. */
+		g_snprintf(message, sizeof message,
+				   canvas->sequential ? "image is damaged" : "could not write %s", format->name);
+		return problem_of_vips(canvas->problem,
+							   canvas->sequential ? FAILURE_MALFORMED : FAILURE_INTERNAL, message);
+	}
+	g_object_get(saver, "buffer", blob, NULL);
+	vips_object_unref_outputs(VIPS_OBJECT(saver));
+	g_object_unref(saver);
+	return 0;
+}
+
+static int
+to_memfd(Canvas *canvas, const void *data, size_t size, int *fd)
+{
+	*fd = memfd_new("image");
+	if (*fd < 0)
+		return problem_set(canvas->problem, FAILURE_INTERNAL, "could not create a memory file: %s",
+						   strerror(errno));
+	if (memfd_append(*fd, data, size) && memfd_seal(*fd))
+		return 0;
+	if (errno == EFBIG)
+		problem_set(canvas->problem, FAILURE_LIMIT, "result of %zu bytes is too large", size);
+	else
+		problem_set(canvas->problem, FAILURE_MEMORY, "could not write %zu bytes to memory: %s",
+					size, strerror(errno));
+	close(*fd);
+	return -1;
+}
+
+/*
+ * Write the image.
+ *
+ * fd		where to put a sealed memfd, the caller's to close
+ * length	its bytes
+ * Returns	0, or -1 with the problem noted
+ */
+int
+encode(Canvas *canvas, int *fd, uint64_t *length)
+{
+	const Format *format = encode_format(canvas);
+	VipsBlob *blob = NULL;
+	const void *data;
+	size_t size;
+	int failed;
+
+	failed = format == format_ansi ? preview_write(canvas, &blob) : save(canvas, format, &blob);
+	if (failed != 0)
+		return -1;
+	data = vips_blob_get(blob, &size);
+	failed = to_memfd(canvas, data, size, fd);
+	*length = size;
+	vips_area_unref(VIPS_AREA(blob));
+	return failed;
+}

@@ -1,0 +1,155 @@
+/*
+ * format.c
+ *		The image formats.
+ *
+ * Which format bytes are in is decided here and never by libvips, whose own guess
+ * also tries loaders that were written for trusted files.
+ */
+#include <string.h>
+
+#include "codec/format.h"
+
+static const Format formats[] = {
+	{"jpeg", "image/jpeg", "jpeg", "VipsForeignLoadJpeg", vips_jpegload_buffer, "jpegsave_buffer",
+	 false},
+	{"png", "image/png", "png", "VipsForeignLoadPng", vips_pngload_buffer, "pngsave_buffer", true},
+	{"webp", "image/webp", "webp", "VipsForeignLoadWebp", vips_webpload_buffer, "webpsave_buffer",
+	 true},
+	{"gif", "image/gif", "gif", "VipsForeignLoadNsgif", vips_gifload_buffer, "gifsave_buffer",
+	 true},
+	{"tiff", "image/tiff", "tiff", "VipsForeignLoadTiff", vips_tiffload_buffer, "tiffsave_buffer",
+	 true},
+	{"avif", "image/avif", "heif", "VipsForeignLoadHeif", vips_heifload_buffer, "heifsave_buffer",
+	 true},
+	{"heif", "image/heif", "heif", "VipsForeignLoadHeif", vips_heifload_buffer, "heifsave_buffer",
+	 true},
+	/* recognised, to be refused by name */
+	{"svg", "image/svg+xml", "svg", NULL, NULL, NULL, false},
+	{"pdf", "application/pdf", "pdf", NULL, NULL, NULL, false},
+	{"jxl", "image/jxl", "jxl", NULL, NULL, NULL, false},
+	{"jp2", "image/jp2", "jp2", NULL, NULL, NULL, false},
+	{"bmp", "image/bmp", "bmp", NULL, NULL, NULL, false},
+	{"psd", "image/vnd.adobe.photoshop", "psd", NULL, NULL, NULL, false},
+	{"ico", "image/x-icon", "ico", NULL, NULL, NULL, false},
+	{"exr", "image/x-exr", "exr", NULL, NULL, NULL, false},
+	/* written only: a picture as text */
+	{"ansi", "text/plain", "ansi", NULL, NULL, NULL, true},
+};
+
+static bool allowed[G_N_ELEMENTS(formats)];
+
+const Format *const format_png = &formats[1];
+const Format *const format_ansi = &formats[G_N_ELEMENTS(formats) - 1];
+
+typedef struct Magic
+{
+	const char *format;
+	int offset;
+	const char *bytes; /* '?' stands for any byte */
+	int size;
+} Magic;
+
+#define MAGIC(format, offset, bytes) {format, offset, bytes, sizeof(bytes) - 1}
+
+static const Magic magics[] = {
+	MAGIC("jpeg", 0, "\xff\xd8\xff"),
+	MAGIC("png", 0, "\x89PNG\r\n\x1a\n"),
+	MAGIC("gif", 0, "GIF87a"),
+	MAGIC("gif", 0, "GIF89a"),
+	MAGIC("webp", 0, "RIFF????WEBP"),
+	MAGIC("tiff", 0, "II*\0"),
+	MAGIC("tiff", 0, "MM\0*"),
+	MAGIC("tiff", 0, "II+\0"),
+	MAGIC("tiff", 0, "MM\0+"),
+	MAGIC("avif", 4, "ftypavif"),
+	MAGIC("avif", 4, "ftypavis"),
+	MAGIC("heif", 4, "ftyp"),
+	MAGIC("svg", 0, "<svg"),
+	MAGIC("svg", 0, "<?xml"),
+	MAGIC("pdf", 0, "%PDF-"),
+	MAGIC("jxl", 0, "\xff\x0a"),
+	MAGIC("jxl", 0, "\0\0\0\x0cJXL "),
+	MAGIC("jp2", 0, "\0\0\0\x0cjP  "),
+	MAGIC("jp2", 0, "\xff\x4f\xff\x51"),
+	MAGIC("bmp", 0, "BM"),
+	MAGIC("psd", 0, "8BPS"),
+	MAGIC("ico", 0, "\0\0\1\0"),
+	MAGIC("exr", 0, "v/1\1"),
+};
+
+/*
+ * Allow the loaders of the listed families (comma separated) and block all others in libvips.
+ */
+void
+formats_allow(const char *families)
+{
+	char **names = g_strsplit(families, ",", -1);
+
+	vips_operation_block_set("VipsForeignLoad", TRUE);
+	for (char **name = names; *name != NULL; name++)
+	{
+		g_strstrip(*name);
+		for (size_t i = 0; i < G_N_ELEMENTS(formats); i++)
+			if (formats[i].load != NULL && strcmp(formats[i].family, *name) == 0)
+			{
+				allowed[i] = true;
+				vips_operation_block_set(formats[i].loader_class, FALSE);
+			}
+	}
+	g_strfreev(names);
+}
+
+bool
+format_is_allowed(const Format *format)
+{
+	return allowed[format - formats];
+}
+
+/* A format that can be written, by the name users give it; NULL: none. */
+const Format *
+format_by_name(const char *name)
+{
+	if (strcmp(name, "jpg") == 0)
+		name = "jpeg";
+	for (size_t i = 0; i < G_N_ELEMENTS(formats); i++)
+		if (formats[i].saver != NULL && strcmp(formats[i].name, name) == 0)
+			return &formats[i];
+	return NULL;
+}
+
+static bool
+matches(const Magic *magic, const unsigned char *bytes, size_t size)
+{
+	if (size < (size_t) (magic->offset + magic->size))
+		return false;
+	for (int i = 0; i < magic->size; i++)
+		if (magic->bytes[i] != '?' &&
+			(unsigned char) magic->bytes[i] != bytes[magic->offset + i])
+			return false;
+	return true;
+}
+
+/* The format of an image by its first bytes; NULL: none that is known. */
+const Format *
+format_of_bytes(const unsigned char *bytes, size_t size)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(magics); i++)
+		if (matches(&magics[i], bytes, size))
+			for (size_t j = 0; j < G_N_ELEMENTS(formats); j++)
+				if (strcmp(formats[j].name, magics[i].format) == 0)
+					return &formats[j];
+	return NULL;
+}
+
+/* A JSON array of the formats that are read, or written; the caller frees it with g_free. */
+char *
+formats_list(bool loaders)
+{
+	GString *list = g_string_new("[");
+
+	for (size_t i = 0; i < G_N_ELEMENTS(formats); i++)
+		if (loaders ? allowed[i] : formats[i].saver != NULL)
+			g_string_append_printf(list, "%s\"%s\"", list->len > 1 ? "," : "", formats[i].name);
+	g_string_append_c(list, ']');
+	return g_string_free(list, FALSE);
+}

@@ -1,0 +1,34 @@
+/*
+ * format.h
+ *		The image formats, a row each.
+ */
+#ifndef IMGEXPORT_CODEC_FORMAT_H
+#define IMGEXPORT_CODEC_FORMAT_H
+
+#include <stdbool.h>
+
+#include <vips/vips.h>
+
+typedef int (*FormatLoad)(void *data, size_t size, VipsImage **image, ...);
+
+typedef struct Format
+{
+	const char *name;
+	const char *mime;
+	const char *family;		  /* as imgexport.allowed_loaders names it */
+	const char *loader_class; /* libvips' class of its loaders */
+	FormatLoad load;		  /* NULL: not read here */
+	const char *saver;		  /* libvips' operation; NULL: not written */
+	bool alpha;				  /* can hold transparency */
+} Format;
+
+void formats_allow(const char *families);
+bool format_is_allowed(const Format *format);
+const Format *format_by_name(const char *name);
+const Format *format_of_bytes(const unsigned char *bytes, size_t size);
+char *formats_list(bool loaders);
+
+extern const Format *const format_png;
+extern const Format *const format_ansi;
+
+#endif

@@ -1,0 +1,171 @@
+/*
+ * main.c
+ *		imgexport-codec: every byte of image data is decoded, worked on and encoded here.
+ *
+ * Started by the server with its socket as WIRE_SOCKET_FD; it locks itself in, says
+ * HELLO, and answers one request after another until the socket is closed or nothing
+ * came for a while.
+ */
+#include <poll.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <vips/vips.h>
+
+#include "codec/describe.h"
+#include "codec/format.h"
+#include "codec/render.h"
+#include "codec/reply.h"
+#include "sandbox/sandbox.h"
+#include "wire/exit.h"
+#include "wire/frame.h"
+
+typedef struct ProgramArguments
+{
+	SandboxMode sandbox;
+	const char *loaders;
+	int idle_s;
+} ProgramArguments;
+
+/* The server's process has ended; nothing here is worth keeping. */
+static void
+on_sigterm(int signal)
+{
+	(void) signal;
+	_exit(EXIT_QUIET);
+}
+
+static const char *
+option_value(const char *argument, const char *name)
+{
+	size_t length = strlen(name);
+
+	return strncmp(argument, name, length) == 0 ? argument + length : NULL;
+}
+
+static ProgramArguments
+read_arguments(int argc, char **argv)
+{
+	ProgramArguments arguments = {
+		.sandbox = SANDBOX_PREFER, .loaders = "jpeg,png,webp,gif,tiff,heif", .idle_s = 60};
+
+	for (int i = 1; i < argc; i++)
+	{
+		const char *value;
+
+		if ((value = option_value(argv[i], "--sandbox=")) != NULL)
+			arguments.sandbox = strcmp(value, "require") == 0 ? SANDBOX_REQUIRE : SANDBOX_PREFER;
+		else if ((value = option_value(argv[i], "--loaders=")) != NULL)
+			arguments.loaders = value;
+		else if ((value = option_value(argv[i], "--idle=")) != NULL)
+			arguments.idle_s = atoi(value);
+		else
+			_exit(EXIT_START);
+	}
+	return arguments;
+}
+
+/* GLib's log goes nowhere; when GLib cannot allocate it says so here and would abort next. */
+static GLogWriterOutput
+on_log(GLogLevelFlags level, const GLogField *fields, gsize count, gpointer data)
+{
+	(void) fields;
+	(void) count;
+	(void) data;
+	if ((level & G_LOG_LEVEL_ERROR) != 0)
+		_exit(EXIT_OUT_OF_MEMORY);
+	return G_LOG_WRITER_HANDLED;
+}
+
+static void
+start_libvips(const char *loaders)
+{
+	/* There will be no files, so no image may be put into one. */
+	g_setenv("VIPS_DISC_THRESHOLD", "1000g", TRUE);
+	g_log_set_writer_func(on_log, NULL, NULL);
+	if (VIPS_INIT("imgexport-codec") != 0)
+		_exit(EXIT_START);
+	vips_cache_set_max(0);
+	vips_block_untrusted_set(TRUE);
+	formats_allow(loaders);
+}
+
+static char *
+about(const SandboxState *sandbox)
+{
+	char *loaders = formats_list(true);
+	char *savers = formats_list(false);
+	char *json = g_strdup_printf(
+		"{\"program\":\"imgexport-codec\",\"version\":\"%s\",\"libvips\":\"%d.%d.%d\","
+		"\"sandbox\":{\"landlock_abi\":%d,\"seccomp\":%s},\"loaders\":%s,\"savers\":%s}",
+		IMGEXPORT_VERSION, vips_version(0), vips_version(1), vips_version(2),
+		sandbox->landlock_abi, sandbox->seccomp ? "true" : "false", loaders, savers);
+
+	g_free(loaders);
+	g_free(savers);
+	return json;
+}
+
+static void
+answer(const Frame *frame)
+{
+	switch (frame->type)
+	{
+		case FRAME_RENDER:
+			render_answer(frame);
+			break;
+		case FRAME_DESCRIBE:
+			describe_answer(frame);
+			break;
+		default:
+			_exit(EXIT_PROTOCOL);
+	}
+}
+
+/* Wait for the next request; leaves when there will be none. */
+static void
+receive(Frame *frame, int idle_s)
+{
+	struct pollfd waited = {.fd = WIRE_SOCKET_FD, .events = POLLIN};
+
+	if (poll(&waited, 1, idle_s * 1000) == 0)
+		_exit(EXIT_QUIET);
+	switch (frame_receive(WIRE_SOCKET_FD, frame))
+	{
+		case FRAME_OK:
+			return;
+		case FRAME_CLOSED:
+			_exit(EXIT_QUIET);
+		default:
+			_exit(EXIT_PROTOCOL);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	static Frame frame;
+	ProgramArguments arguments = read_arguments(argc, argv);
+	SandboxProfile profile = {.network = false, .readable = NULL};
+	SandboxState sandbox;
+	char *text;
+
+	signal(SIGTERM, on_sigterm);
+	signal(SIGXFSZ, SIG_IGN);
+	start_libvips(arguments.loaders);
+	sandbox_enter(&profile, arguments.sandbox, &sandbox);
+	text = about(&sandbox);
+	reply_hello(text);
+	g_free(text);
+	for (;;)
+	{
+		receive(&frame, arguments.idle_s);
+		answer(&frame);
+		frame_close_fds(&frame);
+		/* What glibc keeps for later belongs to the server's machine. */
+		malloc_trim(16 << 20);
+	}
+}

@@ -1,0 +1,269 @@
+/*
+ * render.c
+ *		A request's pipelines, rendered.
+ *
+ * Pipelines of one source that begin with the same steps are the tails of one
+ * image: what they share is made once.
+ */
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "codec/decode.h"
+#include "codec/render.h"
+#include "codec/reply.h"
+#include "codec/steps.h"
+#include "wire/exit.h"
+
+/* Where in a pipeline the last failure was, for the report. */
+typedef struct Position
+{
+	int step;
+	const char *name;
+} Position;
+
+typedef struct Times
+{
+	gint64 decode_us;
+	gint64 process_us;
+	gint64 encode_us;
+} Times;
+
+static int
+run_steps(Canvas *canvas, const Pipeline *pipeline, int first, int end, Position *position)
+{
+	for (int i = first; i < end; i++)
+	{
+		*position = (Position){.step = i, .name = pipeline->steps[i].name};
+		if (step_run(canvas, &pipeline->steps[i]) != 0)
+			return -1;
+	}
+	*position = (Position){.step = -1, .name = ""};
+	return 0;
+}
+
+/*
+ * Make the image of a whole pipeline, as an argument of another one.
+ *
+ * canvas	empty but for request and problem
+ */
+int
+render_pipeline(Canvas *canvas, const Pipeline *pipeline)
+{
+	Position ignored;
+
+	if (decode(canvas, &canvas->request->sources[pipeline->source],
+			   pipeline->step_count > 0 ? &pipeline->steps[0] : NULL) != 0)
+		return -1;
+	return run_steps(canvas, pipeline, 0, pipeline->step_count, &ignored);
+}
+
+/* How many steps all pipelines begin with. */
+static int
+shared_steps(Pipeline *const *pipelines, int count)
+{
+	int shared = pipelines[0]->step_count;
+
+	for (int i = 1; i < count; i++)
+	{
+		int same = 0;
+
+		while (same < shared && same < pipelines[i]->step_count &&
+			   step_equal(&pipelines[0]->steps[same], &pipelines[i]->steps[same]))
+			same++;
+		shared = same;
+	}
+	return shared;
+}
+
+/* Write what a canvas has become and send it. */
+static int
+finish_output(Canvas *canvas, int index, uint32_t id, Times *times)
+{
+	gint64 start = g_get_monotonic_time();
+	Output output = {.index = index, .pages = 1};
+	int fd;
+
+	if (encode(canvas, &fd, &output.length) != 0)
+		return -1;
+	output.format = encode_format(canvas)->name;
+	output.width = (uint32_t) canvas->image->Xsize;
+	output.height = (uint32_t) canvas->image->Ysize;
+	output.encode_us = (uint32_t) (g_get_monotonic_time() - start);
+	times->encode_us += output.encode_us;
+	reply_output(id, &output, fd);
+	close(fd);
+	return 0;
+}
+
+/* A canvas that starts where another one is. */
+static Canvas
+branch(const Canvas *trunk)
+{
+	Canvas canvas = *trunk;
+
+	g_object_ref(canvas.image);
+	return canvas;
+}
+
+/*
+ * Render the tails of one trunk.
+ *
+ * outputs	the index that each pipeline has in the request
+ * Returns	0, or -1 when the request is over: its failure was sent
+ */
+static int
+render_tails(Canvas *trunk, Pipeline *const *pipelines, const int *outputs, int count, int shared,
+			 Times *times)
+{
+	Request *request = trunk->request;
+
+	for (int i = 0; i < count; i++)
+	{
+		Problem problem = {0};
+		Position position;
+		gint64 start = g_get_monotonic_time();
+		Canvas canvas = branch(trunk);
+		int failed;
+
+		canvas.problem = &problem;
+		failed = run_steps(&canvas, pipelines[i], shared, pipelines[i]->step_count, &position);
+		times->process_us += g_get_monotonic_time() - start;
+		if (failed == 0)
+			failed = finish_output(&canvas, outputs[i], request->id, times);
+		canvas_clear(&canvas);
+		if (failed == 0)
+			continue;
+		reply_failure(request->id, &problem, request->message->keep_going ? outputs[i] : -1,
+					  position.step, position.name);
+		if (!request->message->keep_going)
+			return -1;
+	}
+	return 0;
+}
+
+/* Render the pipelines that start from one source. */
+static int
+render_group(Request *request, Pipeline *const *pipelines, const int *outputs, int count,
+			 Times *times)
+{
+	Problem problem = {0};
+	Canvas trunk = {.request = request, .problem = &problem};
+	Position position = {.step = -1, .name = ""};
+	int shared = count > 1 ? shared_steps(pipelines, count) : 0;
+	bool leads = count == 1 || shared > 0;
+	gint64 start = g_get_monotonic_time();
+	int failed = decode(&trunk, &request->sources[pipelines[0]->source],
+						leads && pipelines[0]->step_count > 0 ? &pipelines[0]->steps[0] : NULL);
+
+	if (failed == 0)
+		failed = run_steps(&trunk, pipelines[0], 0, shared, &position);
+	if (failed == 0 && count > 1)
+		failed = canvas_to_memory(&trunk);
+	times->decode_us += g_get_monotonic_time() - start;
+	if (failed == 0)
+		failed = render_tails(&trunk, pipelines, outputs, count, shared, times);
+	else if (request->message->keep_going && request->message->pipeline_count > 1)
+	{
+		for (int i = 0; i < count; i++)
+			reply_failure(request->id, &problem, outputs[i], position.step, position.name);
+		failed = 0;
+	}
+	else
+		reply_failure(request->id, &problem, -1, position.step, position.name);
+	canvas_clear(&trunk);
+	return failed;
+}
+
+/* Take the pipelines that start from the same source as the first one left. */
+static int
+take_group(Pipeline **all, int count, Pipeline **group, int *outputs)
+{
+	int taken = 0;
+	int source = -1;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (all[i] == NULL || (source >= 0 && all[i]->source != source))
+			continue;
+		source = all[i]->source;
+		outputs[taken] = i;
+		group[taken++] = all[i];
+		all[i] = NULL;
+	}
+	return taken;
+}
+
+static uint64_t
+peak_rss_bytes(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (uint64_t) usage.ru_maxrss * 1024;
+}
+
+static void
+render_all(Request *request, Pipeline **pipelines)
+{
+	static Pipeline *group[PIPELINE_MAX_STEPS];
+	static int outputs[PIPELINE_MAX_STEPS];
+	Times times = {0};
+	RenderDone done;
+	int count;
+
+	while ((count = take_group(pipelines, request->message->pipeline_count, group, outputs)) > 0)
+	{
+		int failed = render_group(request, group, outputs, count, &times);
+
+		for (int i = 0; i < count; i++)
+			pipeline_free(group[i]);
+		if (failed != 0)
+			return;
+	}
+	done = (RenderDone){.decode_us = (uint32_t) times.decode_us,
+						.process_us = (uint32_t) times.process_us,
+						.encode_us = (uint32_t) times.encode_us,
+						.peak_rss_bytes = peak_rss_bytes()};
+	reply_done(request->id, &done);
+}
+
+/* What no server of ours sends is no request: nothing is tried with it. */
+static void
+unpack_all(const RenderRequest *message, Pipeline **pipelines)
+{
+	for (int i = 0; i < message->pipeline_count; i++)
+	{
+		pipelines[i] = pipeline_unpack(message->pipelines[i].data, message->pipelines[i].size,
+									   message->source_count);
+		if (pipelines[i] == NULL)
+			_exit(EXIT_PROTOCOL);
+	}
+}
+
+/* Answer a FRAME_RENDER. */
+void
+render_answer(const Frame *frame)
+{
+	static RenderRequest message;
+	static Pipeline *pipelines[PIPELINE_MAX_STEPS];
+	static Request request;
+	Problem problem = {0};
+
+	if (!unpack_render_request(frame->body, frame->size, &message))
+		_exit(EXIT_PROTOCOL);
+	unpack_all(&message, pipelines);
+	request.message = &message;
+	request.id = frame->id;
+	request_start(&request, message.limits.time_ms);
+	for (int i = 0; i < message.source_count; i++)
+		if (request_map_source(&request, frame, &message.sources[i], &request.sources[i],
+							   &problem) != 0)
+			_exit(EXIT_PROTOCOL);
+	render_all(&request, pipelines);
+	for (int i = 0; i < message.pipeline_count; i++)
+		pipeline_free(pipelines[i]);
+	for (int i = 0; i < message.pipeline_count; i++)
+		pipelines[i] = NULL;
+	request_unmap(&request);
+	vips_error_clear();
+}

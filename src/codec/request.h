@@ -1,0 +1,41 @@
+/*
+ * request.h
+ *		A request in work: its sources, mapped, and its deadline.
+ */
+#ifndef IMGEXPORT_CODEC_REQUEST_H
+#define IMGEXPORT_CODEC_REQUEST_H
+
+#include <vips/vips.h>
+
+#include "codec/problem.h"
+#include "wire/frame.h"
+
+typedef struct SourceBytes
+{
+	const unsigned char *bytes;
+	size_t length;
+} SourceBytes;
+
+typedef struct Request
+{
+	const RenderRequest *message;
+	uint32_t id;
+	SourceBytes sources[PIPELINE_MAX_SOURCES];
+	int map_count;
+	struct
+	{
+		const void *data;
+		uint64_t size;
+	} maps[FRAME_MAX_FDS];
+	gint64 deadline_us; /* monotonic */
+	int largest_pixels; /* of the images decoded so far */
+} Request;
+
+int request_map_source(Request *request, const Frame *frame, const Source *source,
+					   SourceBytes *bytes, Problem *problem);
+void request_unmap(Request *request);
+void request_start(Request *request, uint32_t time_ms);
+void request_watch(Request *request, VipsImage *image);
+bool request_is_late(const Request *request);
+
+#endif

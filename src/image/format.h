@@ -1,0 +1,14 @@
+/*
+ * format.h
+ *		What the first bytes say: which image format, if any.
+ */
+#ifndef IMGEXPORT_IMAGE_FORMAT_H
+#define IMGEXPORT_IMAGE_FORMAT_H
+
+#include "helper/errors.h"
+
+#define FORMAT_HEAD_BYTES 32 /* as many as telling a format takes */
+
+HelperError *format_error(const uint8 *head, Size size);
+
+#endif

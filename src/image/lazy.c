@@ -1,0 +1,281 @@
+/*
+ * lazy.c
+ *		The lazy bytea: source bytes and steps that are rendered when somebody looks.
+ *
+ * Source	utils/expandeddatum.h.  A read/write pointer may be extended in place,
+ *			a read-only one is copied first; sources are shared, steps are small.
+ */
+#include "postgres.h"
+
+#include "utils/expandeddatum.h"
+#include "utils/memutils.h"
+
+#include "image/lazy.h"
+#include "image/render.h"
+#include "wire/frame.h"
+#include "wire/pipeline.h"
+
+struct LazyImage
+{
+	ExpandedObjectHeader header;
+	MemoryContextCallback on_reset;
+	int source_count;
+	int source_room;
+	ImageSource **sources;
+	int step_count;
+	Size steps_size;
+	Size steps_room;
+	uint8 *steps;	 /* packed, one after another */
+	bytea *rendered; /* the flat form, once somebody asked; NULL again after a step */
+};
+
+static Size lazy_get_flat_size(ExpandedObjectHeader *header);
+static void lazy_flatten_into(ExpandedObjectHeader *header, void *result, Size size);
+
+static const ExpandedObjectMethods lazy_methods = {lazy_get_flat_size, lazy_flatten_into};
+
+/* The flat form: the source as it is where there are no steps, else the rendering. */
+static Size
+lazy_get_flat_size(ExpandedObjectHeader *header)
+{
+	LazyImage *image = (LazyImage *) header;
+
+	if (image->rendered == NULL)
+	{
+		MemoryContext before = MemoryContextSwitchTo(header->eoh_context);
+
+		if (image->step_count == 0)
+			image->rendered = image_source_read(image->sources[0]);
+		else
+		{
+			Rendering rendering;
+
+			render_images(&image, 1, false, &rendering);
+			image->rendered = rendering.data;
+		}
+		MemoryContextSwitchTo(before);
+	}
+	return VARSIZE(image->rendered);
+}
+
+static void
+lazy_flatten_into(ExpandedObjectHeader *header, void *result, Size size)
+{
+	LazyImage *image = (LazyImage *) header;
+
+	memcpy(result, image->rendered, size);
+}
+
+static void
+lazy_on_reset(void *argument)
+{
+	LazyImage *image = argument;
+
+	for (int i = 0; i < image->source_count; i++)
+		image_source_release(image->sources[i]);
+	image->source_count = 0;
+}
+
+/* A lazy image of nothing yet, in a context of its own. */
+static LazyImage *
+new_image(MemoryContext parent)
+{
+	MemoryContext context =
+		AllocSetContextCreate(parent, "imgexport lazy image", ALLOCSET_SMALL_SIZES);
+	LazyImage *image = MemoryContextAllocZero(context, sizeof *image);
+
+	EOH_init_header(&image->header, &lazy_methods, context);
+	image->source_room = 2;
+	image->sources = MemoryContextAlloc(context, image->source_room * sizeof(ImageSource *));
+	image->steps_room = 512;
+	image->steps = MemoryContextAlloc(context, image->steps_room);
+	image->on_reset.func = lazy_on_reset;
+	image->on_reset.arg = image;
+	MemoryContextRegisterResetCallback(context, &image->on_reset);
+	return image;
+}
+
+/* Take over one reference to a source. */
+static void
+add_source(LazyImage *image, ImageSource *source)
+{
+	if (image->source_count == image->source_room)
+	{
+		image->source_room *= 2;
+		image->sources = repalloc(image->sources, image->source_room * sizeof(ImageSource *));
+	}
+	image->sources[image->source_count++] = source;
+}
+
+/* A lazy image among the values of type bytea, or NULL; *writable as its pointer says. */
+static LazyImage *
+as_lazy(Datum value, bool *writable)
+{
+	struct varlena *pointer = (struct varlena *) DatumGetPointer(value);
+	ExpandedObjectHeader *header;
+
+	if (!VARATT_IS_EXTERNAL_EXPANDED(pointer))
+		return NULL;
+	header = DatumGetEOHP(value);
+	*writable = VARATT_IS_EXTERNAL_EXPANDED_RW(pointer);
+	return header->eoh_methods == &lazy_methods ? (LazyImage *) header : NULL;
+}
+
+/*
+ * Any bytea as a lazy image that may be extended.
+ *
+ * image	lazy or plain, not NULL; a read/write lazy one is returned itself
+ * parent	context that a new one becomes a child of
+ * Errors	IX001 not an image
+ */
+LazyImage *
+lazy_image(Datum image, MemoryContext parent)
+{
+	bool writable;
+	LazyImage *lazy = as_lazy(image, &writable);
+	LazyImage *new;
+
+	if (lazy != NULL)
+		return writable ? lazy : lazy_image_copy(lazy, parent);
+	new = new_image(parent);
+	add_source(new, image_source(image));
+	return new;
+}
+
+/*
+ * A lazy image of the bytes in a sealed memfd, which it owns from here on.
+ *
+ * Errors	IX001 not an image; the memfd is closed then too
+ */
+LazyImage *
+lazy_image_of_memfd(int fd, uint64 length, MemoryContext parent)
+{
+	LazyImage *new = new_image(parent);
+
+	add_source(new, image_source_of_memfd(fd, length));
+	return new;
+}
+
+/* A copy that shares the sources. */
+LazyImage *
+lazy_image_copy(const LazyImage *image, MemoryContext parent)
+{
+	LazyImage *copy = new_image(parent);
+
+	lazy_image_attach(copy, image);
+	if (image->steps_size > 0)
+	{
+		copy->steps = repalloc(copy->steps, image->steps_size);
+		copy->steps_room = image->steps_size;
+		memcpy(copy->steps, image->steps, image->steps_size);
+		copy->steps_size = image->steps_size;
+		copy->step_count = image->step_count;
+	}
+	return copy;
+}
+
+/* As an SQL value: a read/write pointer. */
+Datum
+lazy_image_datum(LazyImage *image)
+{
+	return EOHPGetRWDatum(&image->header);
+}
+
+/* A rendering that lies in the image's own context, and is not the source itself. */
+static void
+forget_rendering(LazyImage *image)
+{
+	if (image->rendered != NULL && image->rendered != image->sources[0]->bytes)
+		pfree(image->rendered);
+	image->rendered = NULL;
+}
+
+/*
+ * Add a step.
+ *
+ * step		packed (wire/pipeline.h), size bytes; copied
+ * Errors	54000 too many steps, or too long in all
+ */
+void
+lazy_image_append(LazyImage *image, const void *step, Size size)
+{
+	if (image->step_count >= PIPELINE_MAX_STEPS)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("image has more than %d steps", PIPELINE_MAX_STEPS)));
+	if (image->steps_size + size > FRAME_MAX_BYTES / 2)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("steps of an image take more than %d bytes", FRAME_MAX_BYTES / 2)));
+	forget_rendering(image);
+	if (image->steps_size + size > image->steps_room)
+	{
+		image->steps_room = Max(image->steps_size + size, image->steps_room * 2);
+		image->steps = repalloc(image->steps, image->steps_room);
+	}
+	memcpy(image->steps + image->steps_size, step, size);
+	image->steps_size += size;
+	image->step_count++;
+}
+
+/*
+ * Make the sources of an image argument sources of this image too.
+ *
+ * Returns	the index that the first of them has here: the argument's source base
+ * Errors	54000 too many sources
+ */
+int
+lazy_image_attach(LazyImage *image, const LazyImage *argument)
+{
+	int base = image->source_count;
+	int count = argument->source_count; /* the argument may be the image itself */
+
+	if (base + count > PIPELINE_MAX_SOURCES)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("image is made of more than %d images", PIPELINE_MAX_SOURCES)));
+	for (int i = 0; i < count; i++)
+	{
+		image_source_share(argument->sources[i]);
+		add_source(image, argument->sources[i]);
+	}
+	return base;
+}
+
+/*
+ * Write the image as a pipeline.
+ *
+ * first_source	index of its first source in the request
+ * room			of the buffer, in bytes
+ * Returns		the bytes written
+ * Errors		54000 there is not as much room
+ */
+Size
+lazy_image_pack(const LazyImage *image, int first_source, void *buffer, Size room)
+{
+	Packer packer;
+
+	packer_init(&packer, buffer, room);
+	pack_pipeline_header(&packer, first_source, image->step_count);
+	pack_bytes(&packer, image->steps, image->steps_size);
+	if (packer.overflow)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("steps of an image take more than %zu bytes", room)));
+	return packer.used;
+}
+
+int
+lazy_image_source_count(const LazyImage *image)
+{
+	return image->source_count;
+}
+
+/* Borrowed. */
+ImageSource *
+lazy_image_source(const LazyImage *image, int index)
+{
+	return image->sources[index];
+}
+
+void
+lazy_image_free(LazyImage *image)
+{
+	MemoryContextDelete(image->header.eoh_context);
+}
