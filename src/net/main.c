@@ -1,0 +1,337 @@
+/*
+ * main.c
+ *		imgexport-net: every byte from the network passes here.
+ *
+ * Started by the server with its socket as WIRE_SOCKET_FD; it locks itself in, says
+ * HELLO, and has any number of transfers under way at once.
+ */
+#include <fcntl.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/transfer.h"
+#include "sandbox/sandbox.h"
+#include "wire/exit.h"
+#include "wire/frame.h"
+
+/* What resolving a name and checking a certificate read. */
+static const char *readable[] = {"/etc/resolv.conf",
+									   "/run/systemd/resolve",
+									   "/etc/hosts",
+									   "/etc/host.conf",
+									   "/etc/nsswitch.conf",
+									   "/etc/gai.conf",
+									   "/etc/services",
+									   "/etc/protocols",
+									   "/etc/ssl",
+									   "/etc/ca-certificates",
+									   "/usr/share/ca-certificates",
+									   "/usr/local/share/ca-certificates",
+									   "/usr/lib",
+									   "/lib",
+									   "/etc/ld.so.cache",
+									   "/dev/null",
+									   "/dev/urandom",
+									   NULL,
+									   NULL};
+
+typedef struct Program
+{
+	SandboxMode sandbox;
+	int idle_s;
+	const char *ca_file; /* NULL: the system's */
+	CURLM *multi;
+	Transfer *transfers;
+} Program;
+
+/* Answers that found no room in the socket wait here. */
+typedef struct Reply
+{
+	struct Reply *next;
+	FrameType type;
+	uint32_t id;
+	int fd;
+	size_t size;
+	uint8_t body[];
+} Reply;
+
+static Program program = {.sandbox = SANDBOX_PREFER, .idle_s = 60};
+static Reply *replies;
+static Reply **replies_end = &replies;
+
+static void
+on_sigterm(int signal)
+{
+	(void) signal;
+	_exit(EXIT_QUIET);
+}
+
+static const char *
+option_value(const char *argument, const char *name)
+{
+	size_t length = strlen(name);
+
+	return strncmp(argument, name, length) == 0 ? argument + length : NULL;
+}
+
+static void
+read_arguments(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+	{
+		const char *value;
+
+		if ((value = option_value(argv[i], "--sandbox=")) != NULL)
+			program.sandbox = strcmp(value, "require") == 0 ? SANDBOX_REQUIRE : SANDBOX_PREFER;
+		else if ((value = option_value(argv[i], "--idle=")) != NULL)
+			program.idle_s = atoi(value);
+		else if ((value = option_value(argv[i], "--ca-file=")) != NULL)
+			program.ca_file = value;
+		else
+			_exit(EXIT_START);
+	}
+}
+
+/* Send what waits, as far as there is room. */
+static void
+flush_replies(void)
+{
+	while (replies != NULL)
+	{
+		Reply *reply = replies;
+		FrameStatus status = frame_send(WIRE_SOCKET_FD, reply->type, reply->id, reply->body,
+										reply->size, &reply->fd, reply->fd < 0 ? 0 : 1);
+
+		if (status == FRAME_AGAIN)
+			return;
+		if (status != FRAME_OK)
+			_exit(EXIT_QUIET);
+		replies = reply->next;
+		if (replies == NULL)
+			replies_end = &replies;
+		if (reply->fd >= 0)
+			close(reply->fd);
+		free(reply);
+	}
+}
+
+/* Queue an answer; fd is duplicated, -1 is none. */
+static void
+reply(FrameType type, uint32_t id, const Packer *packer, int fd)
+{
+	Reply *queued = malloc(sizeof *queued + packer->used);
+
+	if (queued == NULL || packer->overflow)
+		_exit(EXIT_OUT_OF_MEMORY);
+	queued->next = NULL;
+	queued->type = type;
+	queued->id = id;
+	queued->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	queued->size = packer->used;
+	memcpy(queued->body, packer->data, packer->used);
+	*replies_end = queued;
+	replies_end = &queued->next;
+	flush_replies();
+}
+
+static void
+reply_result(uint32_t id, const TransferResult *result, int body)
+{
+	static uint8_t buffer[FRAME_MAX_BYTES];
+	Packer packer;
+
+	packer_init(&packer, buffer, sizeof buffer);
+	if (result->failed)
+		pack_failure(&packer, &result->failure);
+	else
+		pack_fetched(&packer, &result->fetched);
+	reply(result->failed ? FRAME_ERROR : FRAME_FETCHED, id, &packer, result->failed ? -1 : body);
+}
+
+static void
+fetch(const Frame *frame)
+{
+	FetchRequest request;
+	TransferResult result;
+	Transfer *transfer;
+
+	if (!unpack_fetch_request(frame->body, frame->size, &request))
+		_exit(EXIT_PROTOCOL);
+	transfer = transfer_new(frame->id, &request, program.ca_file, &result);
+	if (transfer == NULL)
+	{
+		reply_result(frame->id, &result, -1);
+		return;
+	}
+	transfer->next = program.transfers;
+	program.transfers = transfer;
+	curl_multi_add_handle(program.multi, transfer->easy);
+}
+
+static void
+remove_transfer(Transfer *transfer)
+{
+	Transfer **link = &program.transfers;
+
+	while (*link != transfer)
+		link = &(*link)->next;
+	*link = transfer->next;
+	curl_multi_remove_handle(program.multi, transfer->easy);
+	transfer_free(transfer);
+}
+
+static void
+cancel(uint32_t id)
+{
+	for (Transfer *transfer = program.transfers; transfer != NULL; transfer = transfer->next)
+		if (transfer->id == id)
+		{
+			remove_transfer(transfer);
+			return;
+		}
+}
+
+/* Take every request that waits in the socket. */
+static void
+receive(void)
+{
+	static Frame frame;
+
+	for (;;)
+	{
+		switch (frame_receive(WIRE_SOCKET_FD, &frame))
+		{
+			case FRAME_OK:
+				break;
+			case FRAME_AGAIN:
+				return;
+			case FRAME_CLOSED:
+				_exit(EXIT_QUIET);
+			default:
+				_exit(EXIT_PROTOCOL);
+		}
+		frame_close_fds(&frame);
+		if (frame.type == FRAME_FETCH)
+			fetch(&frame);
+		else if (frame.type == FRAME_CANCEL)
+			cancel(frame.id);
+		else
+			_exit(EXIT_PROTOCOL);
+	}
+}
+
+/* A hop is over: on to the next one, or to the answer. */
+static void
+complete(Transfer *transfer, CURLcode code)
+{
+	TransferResult result = {0};
+
+	if (code == CURLE_OK && transfer->refusal == 0)
+	{
+		if (transfer_next_hop(transfer, &result))
+		{
+			curl_multi_remove_handle(program.multi, transfer->easy);
+			curl_multi_add_handle(program.multi, transfer->easy);
+			return;
+		}
+	}
+	if (!result.failed)
+		transfer_finish(transfer, code, &result);
+	reply_result(transfer->id, &result, transfer->body);
+	remove_transfer(transfer);
+}
+
+static void
+complete_all(void)
+{
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(program.multi, &left)) != NULL)
+	{
+		Transfer *transfer;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
+		complete(transfer, message->data.result);
+	}
+}
+
+/* Libraries that load and look up at first use do it now, while they may. */
+static void
+warm_up(void)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	struct addrinfo *found = NULL;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		_exit(EXIT_START);
+	program.multi = curl_multi_init();
+	if (program.multi == NULL)
+		_exit(EXIT_START);
+	if (getaddrinfo("localhost", "http", &hints, &found) == 0)
+		freeaddrinfo(found);
+}
+
+static void
+hello(const SandboxState *sandbox)
+{
+	const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+	char about[512];
+	uint8_t buffer[1024];
+	Packer packer;
+	Hello message = {.version = WIRE_VERSION, .program = "imgexport-net", .about = about};
+
+	snprintf(about, sizeof about,
+			 "{\"program\":\"imgexport-net\",\"version\":\"%s\",\"libcurl\":\"%s\","
+			 "\"tls\":\"%s\",\"sandbox\":{\"landlock_abi\":%d,\"seccomp\":%s}}",
+			 IMGEXPORT_VERSION, curl->version, curl->ssl_version ? curl->ssl_version : "none",
+			 sandbox->landlock_abi, sandbox->seccomp ? "true" : "false");
+	packer_init(&packer, buffer, sizeof buffer);
+	pack_hello(&packer, &message);
+	reply(FRAME_HELLO, 0, &packer, -1);
+}
+
+static void
+run(void)
+{
+	for (;;)
+	{
+		struct curl_waitfd socket = {.fd = WIRE_SOCKET_FD, .events = CURL_WAIT_POLLIN};
+		int running;
+		int ready = 0;
+
+		curl_multi_perform(program.multi, &running);
+		complete_all();
+		if (replies != NULL)
+			socket.events |= CURL_WAIT_POLLOUT;
+		curl_multi_poll(program.multi, &socket, 1, program.idle_s * 1000, &ready);
+		flush_replies();
+		receive();
+		if (ready == 0 && program.transfers == NULL && replies == NULL)
+			_exit(EXIT_QUIET);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	SandboxProfile profile = {.network = true, .readable = (const char *const *) readable};
+	SandboxState sandbox;
+
+	read_arguments(argc, argv);
+	signal(SIGTERM, on_sigterm);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	readable[sizeof readable / sizeof readable[0] - 2] = program.ca_file;
+	fcntl(WIRE_SOCKET_FD, F_SETFL, O_NONBLOCK);
+	warm_up();
+	sandbox_enter(&profile, program.sandbox, &sandbox);
+	hello(&sandbox);
+	run();
+}

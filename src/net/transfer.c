@@ -1,0 +1,481 @@
+/*
+ * transfer.c
+ *		One URL on its way into a memfd.
+ *
+ * Redirects are followed here and not by libcurl, so that each hop passes the same
+ * checks as the first.  A callback of libcurl does nothing but note why it stops.
+ */
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "net/transfer.h"
+#include "wire/memfd.h"
+
+#define MAX_HEADER_BYTES (256 * 1024)
+
+/* How libcurl's errors count; what is not listed may pass by itself. */
+static const struct
+{
+	CURLcode code;
+	FailureKind kind;
+	const char *message;
+} failures[] = {
+	{CURLE_COULDNT_RESOLVE_HOST, FAILURE_TRANSFER, "could not resolve host"},
+	{CURLE_COULDNT_CONNECT, FAILURE_TRANSFER, "could not connect to"},
+	{CURLE_PARTIAL_FILE, FAILURE_TRANSFER, "transfer was cut off from"},
+	{CURLE_GOT_NOTHING, FAILURE_TRANSFER, "nothing came from"},
+	{CURLE_RECV_ERROR, FAILURE_TRANSFER, "transfer broke off from"},
+	{CURLE_SEND_ERROR, FAILURE_TRANSFER, "transfer broke off to"},
+	{CURLE_SSL_CONNECT_ERROR, FAILURE_TRANSFER, "could not set up TLS with"},
+	{CURLE_PEER_FAILED_VERIFICATION, FAILURE_TRANSFER_FINAL, "certificate is not trusted of"},
+	{CURLE_SSL_CACERT_BADFILE, FAILURE_TRANSFER_FINAL, "certificates could not be read for"},
+	{CURLE_BAD_CONTENT_ENCODING, FAILURE_TRANSFER_FINAL, "compressed body is damaged from"},
+	{CURLE_WEIRD_SERVER_REPLY, FAILURE_TRANSFER_FINAL, "answer is no HTTP from"},
+	{CURLE_UNSUPPORTED_PROTOCOL, FAILURE_ARGUMENT, "protocol is not http or https of"},
+	{CURLE_URL_MALFORMAT, FAILURE_ARGUMENT, "URL is malformed:"},
+};
+
+static long long
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (long long) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The URL as it may be shown: without user, password, query and fragment. */
+static void
+show_url(CURLU *url, char *text, size_t size)
+{
+	CURLU *copy = curl_url_dup(url);
+	char *whole = NULL;
+
+	if (copy != NULL)
+	{
+		curl_url_set(copy, CURLUPART_USER, NULL, 0);
+		curl_url_set(copy, CURLUPART_PASSWORD, NULL, 0);
+		curl_url_set(copy, CURLUPART_QUERY, NULL, 0);
+		curl_url_set(copy, CURLUPART_FRAGMENT, NULL, 0);
+		curl_url_get(copy, CURLUPART_URL, &whole, 0);
+	}
+	snprintf(text, size, "%s", whole ? whole : "?");
+	curl_free(whole);
+	curl_url_cleanup(copy);
+}
+
+static void __attribute__((format(printf, 3, 4)))
+fail(TransferResult *result, FailureKind kind, const char *format, ...)
+{
+	va_list arguments;
+
+	result->failed = true;
+	result->failure = (Failure){.kind = kind, .output = -1, .step = -1, .step_name = ""};
+	result->failure.message = result->message;
+	result->failure.detail = result->detail;
+	result->failure.hint = result->hint;
+	result->detail[0] = '\0';
+	result->hint[0] = '\0';
+	va_start(arguments, format);
+	vsnprintf(result->message, sizeof result->message, format, arguments);
+	va_end(arguments);
+}
+
+static void
+hint_setting(TransferResult *result, const char *setting)
+{
+	snprintf(result->hint, sizeof result->hint, "imgexport.%s sets the limit.", setting);
+}
+
+/* Every address that a connection is about to be made to comes by here. */
+static curl_socket_t
+on_open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	Transfer *transfer = user;
+
+	(void) purpose;
+	if (!guard_allows(&transfer->guard, &address->addr))
+	{
+		const void *bytes = address->family == AF_INET6
+								? (const void *) &((struct sockaddr_in6 *) &address->addr)->sin6_addr
+								: (const void *) &((struct sockaddr_in *) &address->addr)->sin_addr;
+
+		inet_ntop(address->family, bytes, transfer->address, sizeof transfer->address);
+		transfer->refusal = FAILURE_REFUSED;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* And a connection that was made before, under rules that may have been others. */
+static int
+on_request(void *user, char *remote, char *local, int remote_port, int local_port)
+{
+	Transfer *transfer = user;
+
+	(void) local;
+	(void) remote_port;
+	(void) local_port;
+	if (guard_allows_text(&transfer->guard, remote))
+	{
+		/* Of a host's addresses one was refused and this one is not. */
+		transfer->connected = true;
+		transfer->refusal = 0;
+		return CURL_PREREQFUNC_OK;
+	}
+	snprintf(transfer->address, sizeof transfer->address, "%s", remote);
+	transfer->refusal = FAILURE_REFUSED;
+	return CURL_PREREQFUNC_ABORT;
+}
+
+/* Bytes as they are after decompression: that is where a bomb shows its size. */
+static size_t
+on_body(char *data, size_t unit, size_t count, void *user)
+{
+	Transfer *transfer = user;
+	size_t size = unit * count;
+
+	if (size > transfer->max_bytes - transfer->received)
+	{
+		transfer->refusal = FAILURE_LIMIT;
+		return 0;
+	}
+	transfer->received += size;
+	if (!memfd_append(transfer->body, data, size))
+	{
+		transfer->refusal = FAILURE_MEMORY;
+		return 0;
+	}
+	return size;
+}
+
+static size_t
+on_header(char *data, size_t unit, size_t count, void *user)
+{
+	Transfer *transfer = user;
+	size_t size = unit * count;
+
+	(void) data;
+	transfer->header_bytes += size;
+	if (transfer->header_bytes > MAX_HEADER_BYTES)
+	{
+		transfer->refusal = FAILURE_TRANSFER_FINAL;
+		return 0;
+	}
+	return size;
+}
+
+/* Scheme, host and user of the URL at hand. */
+static bool
+check_url(Transfer *transfer, TransferResult *result)
+{
+	char *scheme = NULL;
+	char *host = NULL;
+	char *user = NULL;
+	bool good = false;
+
+	if (curl_url_get(transfer->url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
+		curl_url_get(transfer->url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+		fail(result, FAILURE_ARGUMENT, "URL has no host");
+	else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
+		fail(result, FAILURE_ARGUMENT, "URL must be http or https, not %.20s", scheme);
+	else if (curl_url_get(transfer->url, CURLUPART_USER, &user, 0) == CURLUE_OK)
+		fail(result, FAILURE_ARGUMENT, "URL must not have a user or password");
+	else if (!guard_host_matches(host, transfer->allowed_hosts))
+	{
+		fail(result, FAILURE_REFUSED, "host %.200s is refused", host);
+		snprintf(result->hint, sizeof result->hint,
+				 "imgexport.fetch_allowed_hosts lists those that are not.");
+	}
+	else
+		good = true;
+	curl_free(scheme);
+	curl_free(host);
+	curl_free(user);
+	return good;
+}
+
+/* Options that hold for every hop. */
+static void
+set_options(Transfer *transfer, const char *ca_file)
+{
+	CURL *easy = transfer->easy;
+
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->curl_message);
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, "imgexport/" IMGEXPORT_VERSION);
+	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
+	curl_easy_setopt(easy, CURLOPT_CURLU, transfer->url);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+	if (ca_file != NULL)
+		curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
+}
+
+/* The time that is left of the whole, for the hop that starts now. */
+static void
+set_times(Transfer *transfer)
+{
+	long long left = transfer->timeout_ms - (now_ms() - transfer->started_ms);
+
+	curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, (long) (left > 1 ? left : 1));
+	curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS,
+					 (long) transfer->connect_timeout_ms);
+	transfer->connected = false;
+}
+
+static bool
+start(Transfer *transfer, const FetchRequest *request, const char *ca_file, TransferResult *result)
+{
+	transfer->easy = curl_easy_init();
+	transfer->url = curl_url();
+	transfer->allowed_hosts = strdup(request->allowed_hosts);
+	transfer->body = memfd_new("body");
+	if (transfer->easy == NULL || transfer->url == NULL || transfer->allowed_hosts == NULL ||
+		transfer->body < 0)
+	{
+		fail(result, FAILURE_MEMORY, "network process is out of memory or descriptors");
+		return false;
+	}
+	if (!guard_parse(&transfer->guard, request->allowed_networks))
+	{
+		fail(result, FAILURE_ARGUMENT, "imgexport.fetch_allowed_networks is not a list of networks");
+		snprintf(result->hint, sizeof result->hint,
+				 "A network is written like 10.0.0.0/8 or fd00::/8.");
+		return false;
+	}
+	if (curl_url_set(transfer->url, CURLUPART_URL, request->url, 0) != CURLUE_OK)
+	{
+		fail(result, FAILURE_ARGUMENT, "URL is malformed");
+		return false;
+	}
+	set_options(transfer, ca_file);
+	set_times(transfer);
+	return check_url(transfer, result);
+}
+
+/*
+ * A transfer ready to be added to a multi handle.
+ *
+ * Returns	it, to be freed with transfer_free; NULL when there is nothing to try: the
+ *			result says why
+ */
+Transfer *
+transfer_new(uint32_t id, const FetchRequest *request, const char *ca_file, TransferResult *result)
+{
+	Transfer *transfer = calloc(1, sizeof *transfer);
+
+	if (transfer == NULL)
+	{
+		fail(result, FAILURE_MEMORY, "network process is out of memory");
+		return NULL;
+	}
+	transfer->id = id;
+	transfer->body = -1;
+	transfer->max_bytes = request->max_bytes;
+	transfer->max_redirects = request->max_redirects;
+	transfer->timeout_ms = request->timeout_ms;
+	transfer->connect_timeout_ms = request->connect_timeout_ms;
+	transfer->started_ms = now_ms();
+	if (start(transfer, request, ca_file, result))
+		return transfer;
+	transfer_free(transfer);
+	return NULL;
+}
+
+/*
+ * After a hop: does the answer send us on?
+ *
+ * Returns	true when the transfer is to be added again; false when it is over, by its
+ *			own end or, with result->failed, by a redirect that is not followed
+ */
+bool
+transfer_next_hop(Transfer *transfer, TransferResult *result)
+{
+	char *location = NULL;
+
+	result->failed = false;
+	if (curl_easy_getinfo(transfer->easy, CURLINFO_REDIRECT_URL, &location) != CURLE_OK ||
+		location == NULL)
+		return false;
+	if (transfer->redirects++ >= transfer->max_redirects)
+	{
+		fail(result, FAILURE_TRANSFER_FINAL, "more than %u redirects", transfer->max_redirects);
+		hint_setting(result, "fetch_max_redirects");
+		return false;
+	}
+	if (curl_url_set(transfer->url, CURLUPART_URL, location, 0) != CURLUE_OK)
+	{
+		fail(result, FAILURE_TRANSFER_FINAL, "redirect to a malformed URL");
+		return false;
+	}
+	if (!check_url(transfer, result))
+		return false;
+	if (ftruncate(transfer->body, 0) != 0 || lseek(transfer->body, 0, SEEK_SET) != 0)
+	{
+		fail(result, FAILURE_INTERNAL, "could not start the body again");
+		return false;
+	}
+	transfer->received = 0;
+	set_times(transfer);
+	return true;
+}
+
+static void
+fail_timeout(Transfer *transfer, TransferResult *result, const char *shown)
+{
+	curl_off_t dns = 0;
+	curl_off_t first_byte = 0;
+	long long elapsed = now_ms() - transfer->started_ms;
+	const char *phase = "connect";
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_NAMELOOKUP_TIME_T, &dns);
+	curl_easy_getinfo(transfer->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte);
+	if (transfer->connected)
+		phase = first_byte > 0 ? "transfer" : "first byte";
+	else if (dns == 0)
+		phase = "name resolution";
+	fail(result, FAILURE_TIMEOUT, "%s was not finished in time", shown);
+	snprintf(result->detail, sizeof result->detail, "After %lld ms it was in the phase: %s.",
+			 elapsed, phase);
+	hint_setting(result, transfer->connected || elapsed >= transfer->timeout_ms
+							 ? "fetch_timeout"
+							 : "fetch_connect_timeout");
+}
+
+static void
+fail_refused(Transfer *transfer, TransferResult *result, const char *shown)
+{
+	switch (transfer->refusal)
+	{
+		case FAILURE_REFUSED:
+			fail(result, FAILURE_REFUSED, "address %s is refused", transfer->address);
+			snprintf(result->detail, sizeof result->detail, "It is where %.150s leads.", shown);
+			snprintf(result->hint, sizeof result->hint,
+					 "imgexport.fetch_allowed_networks lists private networks that are not.");
+			break;
+		case FAILURE_LIMIT:
+			fail(result, FAILURE_LIMIT, "%s has more than %llu bytes", shown,
+				 (unsigned long long) transfer->max_bytes);
+			hint_setting(result, "fetch_max_bytes");
+			break;
+		case FAILURE_MEMORY:
+			fail(result, FAILURE_MEMORY, "network process ran out of memory");
+			break;
+		default:
+			fail(result, FAILURE_TRANSFER_FINAL, "headers of %s are larger than %d bytes", shown,
+				 MAX_HEADER_BYTES);
+	}
+}
+
+static void
+fail_status(Transfer *transfer, TransferResult *result, const char *shown, long status)
+{
+	bool temporary = status == 408 || status == 425 || status == 429 || status >= 500;
+	curl_off_t retry_after = 0;
+
+	fail(result, temporary ? FAILURE_TRANSFER : FAILURE_TRANSFER_FINAL,
+		 "server answered %ld for %s", status, shown);
+	result->failure.http_status = (int) status;
+	if (curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK &&
+		retry_after > 0)
+		result->failure.retry_after_s = retry_after > 86400 ? 86400 : (int) retry_after;
+}
+
+static void
+fail_code(Transfer *transfer, TransferResult *result, const char *shown, CURLcode code)
+{
+	FailureKind kind = FAILURE_TRANSFER;
+	const char *message = "transfer failed of";
+
+	for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
+		if (failures[i].code == code)
+		{
+			kind = failures[i].kind;
+			message = failures[i].message;
+		}
+	fail(result, kind, "%s %s", message, shown);
+	snprintf(result->detail, sizeof result->detail, "libcurl says: %.200s",
+			 transfer->curl_message[0] ? transfer->curl_message : curl_easy_strerror(code));
+}
+
+static uint32_t
+time_us(CURL *easy, CURLINFO info)
+{
+	curl_off_t value = 0;
+
+	curl_easy_getinfo(easy, info, &value);
+	return value < 0 ? 0 : value > UINT32_MAX ? UINT32_MAX : (uint32_t) value;
+}
+
+static void
+succeed(Transfer *transfer, TransferResult *result, const char *shown, long status)
+{
+	char *type = NULL;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
+	snprintf(result->url, sizeof result->url, "%s", shown);
+	snprintf(result->content_type, sizeof result->content_type, "%s", type ? type : "");
+	result->fetched = (Fetched){
+		.http_status = (int) status,
+		.url = result->url,
+		.content_type = result->content_type,
+		.length = transfer->received,
+		.redirects = transfer->redirects,
+		.dns_us = time_us(transfer->easy, CURLINFO_NAMELOOKUP_TIME_T),
+		.connect_us = time_us(transfer->easy, CURLINFO_CONNECT_TIME_T),
+		.tls_us = time_us(transfer->easy, CURLINFO_APPCONNECT_TIME_T),
+		.first_byte_us = time_us(transfer->easy, CURLINFO_STARTTRANSFER_TIME_T),
+		.total_us = (uint32_t) ((now_ms() - transfer->started_ms) * 1000)};
+}
+
+/* What a transfer that is over has come to; texts live in the result. */
+void
+transfer_finish(Transfer *transfer, CURLcode code, TransferResult *result)
+{
+	char shown[300];
+	long status = 0;
+
+	result->failed = false;
+	show_url(transfer->url, shown, sizeof shown);
+	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (transfer->refusal != 0)
+		fail_refused(transfer, result, shown);
+	else if (code == CURLE_OPERATION_TIMEDOUT)
+		fail_timeout(transfer, result, shown);
+	else if (code != CURLE_OK)
+		fail_code(transfer, result, shown, code);
+	else if (status < 200 || status > 299)
+		fail_status(transfer, result, shown, status);
+	else if (!memfd_seal(transfer->body))
+		fail(result, FAILURE_INTERNAL, "could not seal the body");
+	else
+		succeed(transfer, result, shown, status);
+}
+
+void
+transfer_free(Transfer *transfer)
+{
+	if (transfer->body >= 0)
+		close(transfer->body);
+	curl_easy_cleanup(transfer->easy);
+	curl_url_cleanup(transfer->url);
+	free(transfer->allowed_hosts);
+	free(transfer);
+}
