@@ -15,4 +15,11 @@
 #define compat_proc_aclcheck(oid, role, mode) object_aclcheck(ProcedureRelationId, oid, role, mode)
 #endif
 
+/* Can go when 16 is no longer supported: 17 gives wait sets to resource owners. */
+#if PG_VERSION_NUM < 170000
+#define compat_create_wait_event_set(context, count) CreateWaitEventSet(context, count)
+#else
+#define compat_create_wait_event_set(context, count) CreateWaitEventSet(NULL, count)
+#endif
+
 #endif

@@ -9,6 +9,8 @@
 
 #include <unistd.h>
 
+#include "utils/memutils.h"
+
 #include "helper/bulk.h"
 #include "helper/session.h"
 #include "image/render.h"
@@ -206,6 +208,14 @@ take_output(RenderAnswer *answer, const Frame *frame)
 		return "one output twice";
 	if (frame->fd_count != 1 || !bulk_is_valid(frame->fds[0], output.length))
 		return "an output that is not what it said";
+	if (output.length > MaxAllocSize - VARHDRSZ)
+	{
+		rendering->error = helper_error(
+			ERRCODE_IMAGE_LIMIT, false,
+			psprintf("image of " UINT64_FORMAT " bytes is too large for a bytea", output.length),
+			NULL, NULL);
+		return NULL;
+	}
 	rendering->data = bulk_read(frame->fds[0], output.length);
 	strlcpy(rendering->format, output.format, sizeof rendering->format);
 	rendering->width = output.width;
@@ -269,7 +279,6 @@ take_done(RenderAnswer *answer, const Frame *frame)
  *
  * broken	set to what no honest codec sends, else NULL
  * Returns	true when nothing more is to come
- * Errors	IX003 a result too large for a bytea
  */
 bool
 render_answer_take(RenderAnswer *answer, const Frame *frame, const char **broken)
@@ -346,6 +355,9 @@ render_images(LazyImage *const *images, int count, bool keep_going, Rendering *r
 		ereport(WARNING, (errmsg("%s", (char *) lfirst(cell))));
 	if (answer.error != NULL)
 		helper_error_raise(answer.error);
+	for (int i = 0; i < count && !keep_going; i++)
+		if (answer.renderings[i].error != NULL)
+			helper_error_raise(answer.renderings[i].error);
 	memcpy(results, answer.renderings, count * sizeof *results);
 	pfree(message.body);
 }

@@ -1,0 +1,179 @@
+/*
+ * prepare.c
+ *		From a job's recipe to a request for the codec.
+ *
+ * A recipe calls functions, and some may be the submitter's own.  They run as the
+ * submitter, in a security-restricted context, for as long as a codec may take at most.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "image/step.h"
+#include "queue/guarded.h"
+#include "queue/worker.h"
+#include "settings.h"
+
+static WorkerStatement preset_statement = {
+	"SELECT recipe, outputs, expires_in FROM imgexport.preset WHERE name = $1",
+	1, {TEXTOID}, NULL};
+
+/* What the job leaves out, its preset says. */
+static void
+apply_preset(Task *task)
+{
+	Datum values[] = {CStringGetTextDatum(task->preset)};
+	Datum columns[3];
+	bool nulls[3];
+
+	if (worker_execute(&preset_statement, values, NULL) == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("preset \"%s\" does not exist", task->preset)));
+	for (int i = 0; i < 3; i++)
+		columns[i] =
+			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &nulls[i]);
+	if (task->recipe == NULL && !nulls[0])
+		task->recipe = DatumGetJsonbPCopy(columns[0]);
+	if (task->outputs == NULL && !nulls[1])
+		task->outputs = DatumGetJsonbPCopy(columns[1]);
+	if (task->expires_in == NULL && !nulls[2])
+	{
+		task->expires_in = palloc(sizeof(Interval));
+		*task->expires_in = *DatumGetIntervalP(columns[2]);
+	}
+}
+
+/* A base that is no image is left out, and the job says so. */
+static bool
+base_image(Task *task, Datum *base)
+{
+	int fd = task->base.fd;
+
+	if (fd < 0)
+		return false;
+	task->base.fd = -1;
+	*base = lazy_image_datum(lazy_image_of_memfd(fd, task->base.length, task->context));
+	return true;
+}
+
+/* The recipe on the source; a base that no step of it asks for goes under the result. */
+static LazyImage *
+apply_recipe(Task *task, RecipeContext *context)
+{
+	int fd = task->source.fd;
+	LazyImage *image;
+
+	task->source.fd = -1;
+	image = lazy_image_of_memfd(fd, task->source.length, task->context);
+	if (task->recipe != NULL)
+		image = lazy_image(recipe_apply(lazy_image_datum(image), task->recipe, context),
+						   task->context);
+	if (context->has_base &&
+		(task->recipe == NULL || !recipe_has_step(task->recipe, "composite")))
+	{
+		StepArgument base = {"base", BYTEAOID, false, context->base};
+
+		step_append(image, "composite", &base, 1);
+	}
+	return image;
+}
+
+static void
+name_outputs(Task *task, LazyImage *image, const RecipeContext *context)
+{
+	if (task->outputs != NULL)
+		task->output_count = outputs_apply(image, task->outputs, context, &task->images);
+	else
+	{
+		task->output_count = 1;
+		task->images = palloc(sizeof *task->images);
+		task->images[0] = (NamedImage){.name = "output", .image = image};
+	}
+}
+
+static void
+build_request(Task *task)
+{
+	LazyImage **images = palloc(task->output_count * sizeof *images);
+
+	for (int i = 0; i < task->output_count; i++)
+		images[i] = task->images[i].image;
+	render_message_build(&task->message, images, task->output_count, true);
+	render_answer_init(&task->answer, task->output_count, true);
+}
+
+static void
+evaluate(Task *task)
+{
+	RecipeContext context = {0};
+
+	context.has_base = base_image(task, &context.base);
+	name_outputs(task, apply_recipe(task, &context), &context);
+	build_request(task);
+}
+
+/* In a subtransaction, whose end restores user, settings and context. */
+static void
+evaluate_as_owner(Task *task)
+{
+	Oid owner = get_role_oid(task->owner, true);
+
+	if (!OidIsValid(owner))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("role \"%s\" does not exist any more", task->owner)));
+	if (task->preset != NULL)
+		apply_preset(task);
+	SetUserIdAndSecContext(owner, SECURITY_RESTRICTED_OPERATION | SECURITY_LOCAL_USERID_CHANGE);
+	enable_timeout_after(STATEMENT_TIMEOUT, settings.codec_timeout_ms);
+	evaluate(task);
+	disable_timeout(STATEMENT_TIMEOUT, false);
+}
+
+static void
+prepare(Task *task)
+{
+	Oid user;
+	int security_context;
+	HelperError *error;
+
+	GetUserIdAndSecContext(&user, &security_context);
+	error = run_guarded(evaluate_as_owner, task);
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	SetUserIdAndSecContext(user, security_context);
+	if (error != NULL)
+		task_fail(task, error);
+	else
+		task->state = TASK_WAITING;
+}
+
+/* Evaluate the recipes of all jobs whose bytes are here, in one transaction. */
+void
+prepare_ready(void)
+{
+	dlist_iter iter;
+	bool begun = false;
+
+	dlist_foreach(iter, &worker.tasks)
+	{
+		Task *task = dlist_container(Task, link, iter.cur);
+
+		if (task->state != TASK_READY)
+			continue;
+		if (!begun)
+		{
+			worker_begin("evaluate recipes");
+			(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+									 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+			begun = true;
+		}
+		prepare(task);
+	}
+	if (begun)
+		worker_commit();
+}

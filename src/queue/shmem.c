@@ -1,0 +1,82 @@
+/*
+ * shmem.c
+ *		What launcher, workers and sessions tell each other.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+
+#include "queue/shmem.h"
+
+#define NAME "imgexport"
+
+static QueueState *shared; /* NULL: imgexport is not preloaded */
+static LWLock *lock;
+
+/* In shmem_request_hook. */
+void
+queue_request_memory(void)
+{
+	RequestAddinShmemSpace(MAXALIGN(sizeof(QueueState)));
+	RequestNamedLWLockTranche(NAME, 1);
+}
+
+/* In shmem_startup_hook. */
+void
+queue_attach_memory(void)
+{
+	bool found;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = ShmemInitStruct(NAME, sizeof(QueueState), &found);
+	if (!found)
+		memset(shared, 0, sizeof *shared);
+	lock = &GetNamedLWLockTranche(NAME)->lock;
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/* The shared state, locked; NULL, and nothing locked, where imgexport is not preloaded. */
+QueueState *
+queue_lock(void)
+{
+	if (shared == NULL)
+		return NULL;
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	return shared;
+}
+
+void
+queue_unlock(void)
+{
+	LWLockRelease(lock);
+}
+
+/* A database's slot; NULL when it has none, or none is free to create it in. */
+WorkerSlot *
+queue_slot(QueueState *state, Oid database, bool create)
+{
+	WorkerSlot *free = NULL;
+
+	for (int i = 0; i < QUEUE_MAX_DATABASES; i++)
+	{
+		if (state->slots[i].database == database)
+			return &state->slots[i];
+		if (free == NULL && state->slots[i].database == InvalidOid)
+			free = &state->slots[i];
+	}
+	if (!create || free == NULL)
+		return NULL;
+	memset(free, 0, sizeof *free);
+	free->database = database;
+	return free;
+}
+
+void
+queue_wake_launcher(QueueState *state)
+{
+	if (state->launcher != NULL)
+		SetLatch(state->launcher);
+}

@@ -1,0 +1,92 @@
+/*
+ * task.c
+ *		A job in work.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "queue/task.h"
+
+static void
+close_input(TaskInput *input)
+{
+	if (input->fd >= 0)
+		close(input->fd);
+	input->fd = -1;
+}
+
+/* What no context owns: descriptors. */
+static void
+task_on_reset(void *argument)
+{
+	Task *task = argument;
+
+	close_input(&task->source);
+	close_input(&task->base);
+	render_message_close(&task->message);
+}
+
+/* An empty task in a context of its own. */
+Task *
+task_new(MemoryContext parent)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "imgexport task", ALLOCSET_DEFAULT_SIZES);
+	Task *task = MemoryContextAllocZero(context, sizeof *task);
+
+	task->context = context;
+	task->source.fd = -1;
+	task->base.fd = -1;
+	task->on_reset.func = task_on_reset;
+	task->on_reset.arg = task;
+	MemoryContextRegisterResetCallback(context, &task->on_reset);
+	return task;
+}
+
+void
+task_free(Task *task)
+{
+	MemoryContextDelete(task->context);
+}
+
+/* error: in the task's context */
+void
+task_fail(Task *task, HelperError *error)
+{
+	task->error = error;
+	task_done(task);
+}
+
+/* Note what the job goes on without. */
+void
+task_warn(Task *task, const char *format, ...)
+{
+	MemoryContext before = MemoryContextSwitchTo(task->context);
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (;;)
+	{
+		va_list arguments;
+		int needed;
+
+		va_start(arguments, format);
+		needed = appendStringInfoVA(&text, format, arguments);
+		va_end(arguments);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&text, needed);
+	}
+	task->warnings = lappend(task->warnings, text.data);
+	MemoryContextSwitchTo(before);
+}
+
+void
+task_done(Task *task)
+{
+	task->state = TASK_DONE;
+	task->done_at = GetCurrentTimestamp();
+}

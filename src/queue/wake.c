@@ -1,0 +1,102 @@
+/*
+ * wake.c
+ *		Have a database's worker look for work, when the work can be seen.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "queue/shmem.h"
+#include "queue/wake.h"
+
+PG_FUNCTION_INFO_V1(imgexport_wake);
+PG_FUNCTION_INFO_V1(imgexport_wake_on_change);
+
+/* This transaction has made work. */
+static bool pending = false;
+
+/*
+ * Wake a database's worker, or have the launcher start one.
+ *
+ * recheck	what it is woken for may become visible a little later (PREPARE TRANSACTION)
+ */
+void
+wake_database(Oid database, bool recheck)
+{
+	QueueState *state = queue_lock();
+	WorkerSlot *slot;
+
+	if (state == NULL)
+		return;
+	slot = queue_slot(state, database, true);
+	if (slot != NULL)
+	{
+		slot->wakes++;
+		slot->recheck |= recheck;
+		slot->wanted = true;
+		if (slot->latch != NULL)
+			SetLatch(slot->latch);
+		else
+			queue_wake_launcher(state);
+	}
+	queue_unlock();
+}
+
+static void
+on_transaction_end(XactEvent event, void *argument)
+{
+	if (!pending)
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			wake_database(MyDatabaseId, false);
+			pending = false;
+			break;
+		case XACT_EVENT_PREPARE:
+			wake_database(MyDatabaseId, true);
+			pending = false;
+			break;
+		case XACT_EVENT_ABORT:
+			pending = false;
+			break;
+		default:
+			break;
+	}
+}
+
+/* Called once, from _PG_init. */
+void
+wake_define(void)
+{
+	RegisterXactCallback(on_transaction_end, NULL);
+}
+
+/* Wake this database's worker when this transaction commits. */
+void
+wake_at_commit(void)
+{
+	pending = true;
+}
+
+/* imgexport.wake() returns void */
+Datum
+imgexport_wake(PG_FUNCTION_ARGS)
+{
+	wake_at_commit();
+	PG_RETURN_VOID();
+}
+
+/* Statement trigger: nothing but a note, so that a lost one costs time and no job. */
+Datum
+imgexport_wake_on_change(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("imgexport.wake_on_change must be called as a trigger")));
+	wake_at_commit();
+	return PointerGetDatum(NULL);
+}

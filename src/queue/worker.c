@@ -1,0 +1,328 @@
+/*
+ * worker.c
+ *		The process that runs the jobs of one database: its loop.
+ *
+ * Transactions are short and none is open while images move: one claims, one evaluates
+ * recipes, one writes down what is done.  When nothing is due the loop sleeps and runs
+ * no statement.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "queue/shmem.h"
+#include "queue/worker.h"
+#include "settings.h"
+
+/* After PREPARE TRANSACTION a row becomes visible a little after the wake-up. */
+static const int recheck_ms[] = {50, 200, 1000};
+
+Worker worker;
+
+static uint64 seen_wakes;
+static int rechecks_left;
+
+/* Nothing to do here until somebody wakes the database again. */
+static void
+leave_for_good(void)
+{
+	QueueState *state = queue_lock();
+	WorkerSlot *slot = queue_slot(state, MyDatabaseId, false);
+
+	if (slot != NULL)
+		slot->wanted = false;
+	queue_unlock();
+	proc_exit(0);
+}
+
+/*
+ * Start a transaction.  When the extension is gone from the database, so is this process.
+ *
+ * activity	for pg_stat_activity
+ */
+void
+worker_begin(const char *activity)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (!OidIsValid(get_extension_oid("imgexport", true)))
+	{
+		AbortCurrentTransaction();
+		leave_for_good();
+	}
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, activity);
+}
+
+/* End it, and let autovacuum know what was written. */
+void
+worker_commit(void)
+{
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+static SPIPlanPtr
+make_plan(const WorkerStatement *statement)
+{
+	SPIPlanPtr plan = SPI_prepare(statement->text, statement->argument_count,
+								  (Oid *) statement->types);
+
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare \"%s\": %s", statement->text,
+			 SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+/*
+ * Execute a statement; its plan is made at the first use and kept.
+ *
+ * nulls	'n' for each argument that is null, else ' '; NULL: none is
+ * Returns	rows processed; rows returned are in SPI_tuptable.  SPI would leave its own
+ *			memory context current, which ends with the transaction
+ */
+uint64
+worker_execute(WorkerStatement *statement, Datum *values, const char *nulls)
+{
+	MemoryContext before = CurrentMemoryContext;
+	int result;
+
+	if (statement->plan == NULL)
+		statement->plan = make_plan(statement);
+	result = SPI_execute_plan(statement->plan, values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", statement->text,
+			 SPI_result_code_string(result));
+	MemoryContextSwitchTo(before);
+	return SPI_processed;
+}
+
+static void
+set_running(int running)
+{
+	QueueState *state = queue_lock();
+	WorkerSlot *slot = queue_slot(state, MyDatabaseId, false);
+
+	if (slot != NULL)
+		slot->running = running;
+	queue_unlock();
+}
+
+/* Take the slot; false when another worker has it. */
+static bool
+enter(Oid database)
+{
+	QueueState *state = queue_lock();
+	WorkerSlot *slot = queue_slot(state, database, true);
+	bool entered = slot != NULL && slot->pid == 0;
+
+	if (entered)
+	{
+		slot->pid = MyProcPid;
+		slot->latch = MyLatch;
+		slot->leave = false;
+		slot->started_at = GetCurrentTimestamp();
+		slot->running = 0;
+	}
+	queue_unlock();
+	return entered;
+}
+
+static void
+worker_leave(int code, Datum database)
+{
+	QueueState *state = queue_lock();
+	WorkerSlot *slot = queue_slot(state, DatumGetObjectId(database), false);
+
+	if (slot != NULL && slot->pid == MyProcPid)
+	{
+		slot->pid = 0;
+		slot->latch = NULL;
+		slot->running = 0;
+	}
+	queue_unlock();
+}
+
+/* What others have asked of us since the last round. */
+static void
+read_slot(void)
+{
+	QueueState *state = queue_lock();
+	WorkerSlot *slot = queue_slot(state, MyDatabaseId, false);
+	bool leave = slot == NULL || slot->leave;
+
+	if (slot != NULL && slot->wakes != seen_wakes)
+	{
+		seen_wakes = slot->wakes;
+		worker.look = true;
+		if (slot->recheck)
+			rechecks_left = lengthof(recheck_ms);
+		slot->recheck = false;
+	}
+	queue_unlock();
+	if (leave)
+		leave_for_good();
+}
+
+static void
+look_no_later_than(TimestampTz at)
+{
+	if (worker.look_at == 0 || at < worker.look_at)
+		worker.look_at = at;
+}
+
+static void
+reload_if_asked(void)
+{
+	if (!ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	worker.look = true;
+}
+
+/* Claim what there is room for; when there is nothing more, find out when there will be. */
+static void
+look_for_work(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (worker.look_at != 0 && worker.look_at <= now)
+		worker.look = true;
+	if (!worker.look || !settings.enabled || pool_room() == 0)
+		return;
+	worker.look = false;
+	worker.look_at = 0;
+	claim_jobs();
+	if (!worker.look)
+		upkeep_run();
+	if (rechecks_left > 0)
+		look_no_later_than(TimestampTzPlusMilliseconds(
+			now, recheck_ms[lengthof(recheck_ms) - rechecks_left--]));
+}
+
+/* How long may the loop sleep?  -1: until somebody wakes it. */
+static long
+sleep_ms(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next = settings.enabled && pool_room() > 0 ? worker.look_at : 0;
+	long wait_ms = pool_wait_ms();
+
+	if (worker.look && settings.enabled && pool_room() > 0)
+		return 0;
+	if (worker.task_count > 0 && (next == 0 || worker.renew_at < next))
+		next = worker.renew_at;
+	if (next != 0)
+	{
+		long next_ms = TimestampDifferenceMilliseconds(now, next);
+
+		/* Rounded down it would be a moment too early, again and again. */
+		next_ms = Min(next_ms, 3600 * 1000L) + 1;
+		wait_ms = wait_ms < 0 ? next_ms : Min(wait_ms, next_ms);
+	}
+	return wait_ms;
+}
+
+/* The set of sockets changes when helpers come and go; it is then made anew. */
+static WaitEventSet *
+wait_set(void)
+{
+	static WaitEventSet *set = NULL;
+	int sockets[300];
+	int count;
+
+	if (set != NULL && !pool_sockets_changed())
+		return set;
+	if (set != NULL)
+		FreeWaitEventSet(set);
+	count = pool_sockets(sockets, lengthof(sockets));
+	set = compat_create_wait_event_set(TopMemoryContext, count + 2);
+	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	for (int i = 0; i < count; i++)
+		AddWaitEventToSet(set, WL_SOCKET_READABLE, sockets[i], NULL, NULL);
+	return set;
+}
+
+static void
+worker_open(void)
+{
+	snprintf(worker.name, sizeof worker.name, UINT64_FORMAT "/%d/" INT64_FORMAT,
+			 GetSystemIdentifier(), MyProcPid, (int64) MyStartTimestamp);
+	worker.tick = AllocSetContextCreate(TopMemoryContext, "imgexport tick", ALLOCSET_DEFAULT_SIZES);
+	worker.jobs = AllocSetContextCreate(TopMemoryContext, "imgexport jobs", ALLOCSET_DEFAULT_SIZES);
+	dlist_init(&worker.tasks);
+	worker.look = true;
+	pool_open();
+	upkeep_recover();
+}
+
+static void
+run(void)
+{
+	int shown = 0;
+
+	for (;;)
+	{
+		WaitEvent event;
+		long wait_ms;
+
+		MemoryContextSwitchTo(worker.tick);
+		MemoryContextReset(worker.tick);
+		CHECK_FOR_INTERRUPTS();
+		reload_if_asked();
+		read_slot();
+		pool_advance();
+		complete_done();
+		look_for_work();
+		prepare_ready();
+		pool_advance();
+		if (worker.task_count > 0)
+			upkeep_renew();
+		if (shown != worker.task_count)
+			set_running(shown = worker.task_count);
+		wait_ms = sleep_ms();
+		if (wait_ms == 0)
+			continue;
+		WaitEventSetWait(wait_set(), wait_ms, &event, 1, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}
+
+/* Entry point of the process; argument is the database's OID. */
+void
+imgexport_worker_main(Datum argument)
+{
+	Oid database = DatumGetObjectId(argument);
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	if (!enter(database))
+		proc_exit(0);
+	before_shmem_exit(worker_leave, ObjectIdGetDatum(database));
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	pgstat_report_appname("imgexport worker");
+	worker_begin("look for the extension");
+	worker_commit();
+	worker_open();
+	run();
+}
