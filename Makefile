@@ -31,7 +31,6 @@ SERVER_SOURCES := $(sort $(wildcard src/*.c src/wire/*.c src/helper/*.c src/imag
 OBJS = $(SERVER_SOURCES:.c=.o)
 SCRIPT = imgexport--$(IMGEXPORT_VERSION).sql
 DATA_built = $(SCRIPT)
-DOCS = README.md
 PG_CPPFLAGS = -I$(srcdir)/src -D_GNU_SOURCE -DIMGEXPORT_VERSION='"$(IMGEXPORT_VERSION)"'
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare $(WERROR) -Wno-error=declaration-after-statement
 SHLIB_LINK = -Wl,--version-script=$(srcdir)/src/imgexport.map

@@ -23,6 +23,10 @@
 #include "wire/exit.h"
 #include "wire/frame.h"
 
+/* One image's buffers are reused for the next; what is not, goes back in the first pause. */
+#define REUSE_BYTES (32 << 20)
+#define TRIM_AFTER_MS 500
+
 typedef struct ProgramArguments
 {
 	SandboxMode sandbox;
@@ -83,6 +87,8 @@ on_log(GLogLevelFlags level, const GLogField *fields, gsize count, gpointer data
 static void
 start_libvips(const char *loaders)
 {
+	mallopt(M_MMAP_THRESHOLD, REUSE_BYTES);
+	mallopt(M_TRIM_THRESHOLD, 8 * REUSE_BYTES);
 	/* There will be no files, so no image may be put into one. */
 	g_setenv("VIPS_DISC_THRESHOLD", "1000g", TRUE);
 	g_log_set_writer_func(on_log, NULL, NULL);
@@ -131,8 +137,12 @@ receive(Frame *frame, int idle_s)
 {
 	struct pollfd waited = {.fd = WIRE_SOCKET_FD, .events = POLLIN};
 
-	if (poll(&waited, 1, idle_s * 1000) == 0)
-		_exit(EXIT_QUIET);
+	if (poll(&waited, 1, TRIM_AFTER_MS) == 0)
+	{
+		malloc_trim(0);
+		if (poll(&waited, 1, idle_s * 1000) == 0)
+			_exit(EXIT_QUIET);
+	}
 	switch (frame_receive(WIRE_SOCKET_FD, frame))
 	{
 		case FRAME_OK:
@@ -165,7 +175,5 @@ main(int argc, char **argv)
 		receive(&frame, arguments.idle_s);
 		answer(&frame);
 		frame_close_fds(&frame);
-		/* What glibc keeps for later belongs to the server's machine. */
-		malloc_trim(16 << 20);
 	}
 }

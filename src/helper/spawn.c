@@ -24,9 +24,7 @@
 /* An hour of processor time: a helper is replaced long before, unless it runs wild. */
 #define CPU_LIMIT_S 3600
 
-/* Two arenas keep glibc from holding one for each of libvips' threads. */
-static char *const environment[] = {"PATH=/usr/bin:/bin", "HOME=/", "LANG=C.UTF-8",
-									"MALLOC_ARENA_MAX=2", NULL};
+static char *const environment[] = {"PATH=/usr/bin:/bin", "HOME=/", "LANG=C.UTF-8", NULL};
 
 static void
 child_limit(int resource, rlim_t value)

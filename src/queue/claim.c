@@ -145,6 +145,8 @@ running_arrays(Datum *names, Datum *counts)
 		Task *task = dlist_container(Task, link, iter.cur);
 		int i = 0;
 
+		if (task->state == TASK_DONE)
+			continue;
 		while (i < used && strcmp(TextDatumGetCString(name_values[i]), task->queue) != 0)
 			i++;
 		if (i == used)

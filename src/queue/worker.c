@@ -30,6 +30,9 @@
 /* After PREPARE TRANSACTION a row becomes visible a little after the wake-up. */
 static const int recheck_ms[] = {50, 200, 1000};
 
+/* With jobs in work, the queue is looked at again at least this often. */
+#define UPKEEP_MS 1000
+
 Worker worker;
 
 static uint64 seen_wakes;
@@ -211,8 +214,11 @@ look_for_work(void)
 	worker.look = false;
 	worker.look_at = 0;
 	claim_jobs();
-	if (!worker.look)
+	/* While jobs are in work there will be another round soon anyway. */
+	if (!worker.look && worker.task_count == 0)
 		upkeep_run();
+	else if (!worker.look)
+		look_no_later_than(TimestampTzPlusMilliseconds(now, UPKEEP_MS));
 	if (rechecks_left > 0)
 		look_no_later_than(TimestampTzPlusMilliseconds(
 			now, recheck_ms[lengthof(recheck_ms) - rechecks_left--]));

@@ -96,7 +96,7 @@ memfd_read(int fd, uint64_t offset, void *data, size_t size)
 const void *
 memfd_map(int fd, uint64_t size)
 {
-	void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+	void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
 
 	return data == MAP_FAILED ? NULL : data;
 }

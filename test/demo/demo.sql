@@ -12,7 +12,7 @@ SELECT imgexport.submit(
     urls    => ARRAY(SELECT :'url' || '/' || name
                      FROM unnest('{dune.jpg,wood.jpg,wings.jpg,rain.jpg,garden.jpg,flower.jpg,
                                    meadow.jpg,blinds.jpg,yellow.jpg,photo-1080p.jpg,turned.jpg,
-                                   photo-12mp.jpg,missing.jpg,.complete}'::text[]) AS name),
+                                   photo-12mp.jpg,missing.jpg,notes.txt}'::text[]) AS name),
     recipe  => '[{"resize": {"width": 1200, "height": 1200, "fit": "inside"}}]',
     outputs => '{"grid":   {"format": "webp", "width": 300, "height": 200},
                  "detail": {"format": "jpeg"},

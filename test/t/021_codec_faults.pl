@@ -12,7 +12,8 @@ use Time::HiRes qw(time usleep);
 my $node = new_node('faults');
 
 $node->safe_psql('postgres', "
-	CREATE TABLE photo (name text, data bytea STORAGE EXTERNAL);
+	CREATE TABLE photo (name text, data bytea);
+	ALTER TABLE photo ALTER data SET STORAGE EXTERNAL;
 	INSERT INTO photo VALUES ('big', pg_read_binary_file('" . photo('photo-12mp.jpg') . "')),
 							 ('small', pg_read_binary_file('" . photo('photo-720p.jpg') . "'))");
 
