@@ -12,6 +12,7 @@
 
 #include "queue/shmem.h"
 
+PG_FUNCTION_INFO_V1(imgexport_is_preloaded);
 PG_FUNCTION_INFO_V1(imgexport_workers);
 
 static void
@@ -49,4 +50,15 @@ imgexport_workers(PG_FUNCTION_ARGS)
 		if (copy->slots[i].database != InvalidOid && copy->slots[i].pid != 0)
 			put_worker((ReturnSetInfo *) fcinfo->resultinfo, &copy->slots[i]);
 	return (Datum) 0;
+}
+
+/* imgexport.is_preloaded() returns boolean */
+Datum
+imgexport_is_preloaded(PG_FUNCTION_ARGS)
+{
+	QueueState *state = queue_lock();
+
+	if (state != NULL)
+		queue_unlock();
+	PG_RETURN_BOOL(state != NULL);
 }

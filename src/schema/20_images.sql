@@ -11,7 +11,7 @@ CREATE FUNCTION img_apply(image bytea, recipe jsonb) RETURNS bytea
 COMMENT ON FUNCTION img_apply(bytea, jsonb) IS
     'Run a recipe. recipe: an array of at most 200 steps; {"resize": {"width": 600}} calls img_resize with named arguments, "flip" alone is {"flip": {}}, and "app.sepia" calls the function app.img_sepia. Errors: IX001 not an image, 22023 the recipe, 42501 a function may not be called.';
 
-CREATE FUNCTION img_try(image bytea, recipe jsonb DEFAULT '[]') RETURNS bytea
+CREATE FUNCTION img_try(image bytea, recipe jsonb) RETURNS bytea
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL RESTRICTED COST 20000
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -25,7 +25,7 @@ EXCEPTION
         RETURN NULL;
 END $$;
 COMMENT ON FUNCTION img_try(bytea, jsonb) IS
-    'Run a recipe and render it; NULL and a WARNING instead of an error of class IX. recipe: as in img_apply, default none. Errors: 22023 the recipe.';
+    'Run a recipe and render it; NULL and a WARNING instead of an error of class IX. recipe: as in img_apply. Errors: 22023 the recipe.';
 
 CREATE TYPE img_info AS (format text, mime text, width int, height int, pages int,
                          has_alpha boolean, orientation int, bytes int8);

@@ -17,6 +17,11 @@ CREATE TRIGGER wake AFTER INSERT ON imgexport.job
 CREATE TRIGGER wake AFTER INSERT OR UPDATE ON imgexport.queue
     FOR EACH STATEMENT EXECUTE FUNCTION imgexport.wake_on_change();
 
+CREATE FUNCTION imgexport.is_preloaded() RETURNS boolean
+    LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'imgexport_is_preloaded';
+COMMENT ON FUNCTION imgexport.is_preloaded() IS
+    'Whether shared_preload_libraries has imgexport, without which no job is run. Errors: none.';
+
 CREATE FUNCTION imgexport.workers(OUT database name, OUT pid int, OUT started_at timestamptz,
         OUT running int) RETURNS SETOF record
     LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 5 AS 'MODULE_PATHNAME', 'imgexport_workers';

@@ -36,7 +36,7 @@ BEGIN
     SELECT batch, url, source, recipe, outputs, preset, base_url, base, queue, priority,
            coalesce(run_at, now()), max_attempts, expires_in, notify, metadata
     FROM unnest(sources) AS url;
-    IF current_setting('shared_preload_libraries') !~ '\mimgexport\M' THEN
+    IF NOT imgexport.is_preloaded() THEN
         RAISE WARNING USING
             MESSAGE = 'no worker will run this job',
             HINT = 'Add imgexport to shared_preload_libraries and restart the server.';
@@ -198,7 +198,7 @@ BEGIN
                      current_setting('server_version'));
     RETURN NEXT;
     item := 'preload';
-    ok := current_setting('shared_preload_libraries') ~ '\mimgexport\M';
+    ok := imgexport.is_preloaded();
     detail := 'shared_preload_libraries = ' || current_setting('shared_preload_libraries');
     hint := CASE WHEN NOT ok THEN 'Add imgexport and restart the server, or no job is run.' END;
     RETURN NEXT;

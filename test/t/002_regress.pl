@@ -8,6 +8,7 @@ use Cwd qw(abs_path);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+$ENV{PHOTOS_DIR} = abs_path($ENV{PHOTOS} // q(photos));
 my @tests = map { m{([^/]+)\.sql$} } sort glob('sql/*.sql');
 my %answers = map { (m{([^/]+)\.out$})[0] => 1 } glob('expected/*.out');
 

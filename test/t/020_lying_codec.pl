@@ -12,7 +12,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $node = new_node('lies');
-my $folder = PostgreSQL::Test::Utils::tempdir();
+my $folder = abs_path(PostgreSQL::Test::Utils::tempdir());
 my $liar = abs_path('build/test/liar/imgexport-codec');
 my $call = "SELECT length(img_flip(pg_read_binary_file('" . photo('photo-720p.jpg') . "')))";
 

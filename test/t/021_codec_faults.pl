@@ -18,7 +18,7 @@ $node->safe_psql('postgres', "
 							 ('small', pg_read_binary_file('" . photo('photo-720p.jpg') . "'))");
 
 # Takes many seconds on any machine.
-my $long = "SELECT length(img_convert(img_blur(img_resize(data, 9000, 9000), 400), 'avif'))
+my $long = "SELECT length(img_convert(img_blur(img_resize(data, 9000, 6750), 400), 'avif'))
 			FROM photo WHERE name = 'big'";
 my $short = "SELECT length(img_flip(data)) > 1000 FROM photo WHERE name = 'small'";
 
@@ -83,7 +83,7 @@ like(error_of($node, "SET imgexport.codec_timeout = '500ms'; $long"),
 	qr/ERROR:  IX004: .*HINT:  .*imgexport\.codec_timeout/s, 'codec_timeout: IX004, says the setting');
 
 like(error_of($node, "SET imgexport.codec_memory = '128MB';
-		SELECT length(img_rotate(img_resize(data, 9000, 9000), 90)) FROM photo WHERE name = 'big'"),
+		SELECT length(img_rotate(img_resize(data, 9000, 6750), 90)) FROM photo WHERE name = 'big'"),
 	qr/ERROR:  53200: .*memory.*imgexport\.codec_memory/s,
 	'codec_memory: 53200, says the setting');
 
