@@ -57,8 +57,8 @@ save_jpeg(VipsImage *image)
 	void *out;
 	size_t size;
 
-	if (vips_jpegsave_buffer(image, &out, &size, "Q", 85, "optimize_coding", TRUE, "strip", TRUE,
-							 NULL))
+	if (vips_jpegsave_buffer(image, &out, &size, "Q", 85, "optimize_coding", TRUE, "strip",
+							 TRUE, NULL))
 		fail("jpegsave");
 	g_free(out);
 	g_object_unref(image);

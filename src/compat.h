@@ -12,7 +12,8 @@
 #if PG_VERSION_NUM < 160000
 #define compat_proc_aclcheck(oid, role, mode) pg_proc_aclcheck(oid, role, mode)
 #else
-#define compat_proc_aclcheck(oid, role, mode) object_aclcheck(ProcedureRelationId, oid, role, mode)
+#define compat_proc_aclcheck(oid, role, mode)                                                  \
+	object_aclcheck(ProcedureRelationId, oid, role, mode)
 #endif
 
 /* Can go when 16 is no longer supported: 17 gives wait sets to resource owners. */

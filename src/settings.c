@@ -72,15 +72,16 @@ static const IntegerSetting integers[] = {
 	 &settings.fetch_concurrency, 50, 1, 500, PGC_SIGHUP, 0, NULL},
 	{"imgexport.codec_timeout", "Time limit for rendering one request.",
 	 &settings.codec_timeout_ms, 25000, 1, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL},
-	{"imgexport.codec_memory", "Memory of one codec process at most.", &settings.codec_memory_mb,
-	 2048, 64, INT_MAX / 1024, PGC_SUSET, GUC_UNIT_MB, assign_helper_integer},
+	{"imgexport.codec_memory", "Memory of one codec process at most.",
+	 &settings.codec_memory_mb, 2048, 64, INT_MAX / 1024, PGC_SUSET, GUC_UNIT_MB,
+	 assign_helper_integer},
 	{"imgexport.codec_processes",
 	 "Codec processes of a database's worker; 0 is one for each processor.",
 	 &settings.codec_processes, 0, 0, 256, PGC_SIGHUP, 0, NULL},
 	{"imgexport.max_pixels", "Pixels of an image at most, all pages together.",
 	 &settings.max_pixels, 100000000, 1, INT_MAX, PGC_SUSET, 0, NULL},
-	{"imgexport.max_pages", "Pages or frames of an image at most.", &settings.max_pages, 1000, 1,
-	 1000000, PGC_SUSET, 0, NULL},
+	{"imgexport.max_pages", "Pages or frames of an image at most.", &settings.max_pages, 1000,
+	 1, 1000000, PGC_SUSET, 0, NULL},
 	{"imgexport.helper_idle", "A helper process that got no work for so long leaves.",
 	 &settings.helper_idle_s, 60, 1, 86400, PGC_SUSET, GUC_UNIT_S, assign_helper_integer},
 	{"imgexport.helper_max_requests", "A helper process is replaced after so many requests.",
@@ -94,7 +95,8 @@ static const TextSetting texts[] = {
 	 "Hosts that may be fetched from, as name or *.name, comma separated; empty is any.",
 	 &settings.fetch_allowed_hosts, "", PGC_SUSET, NULL},
 	{"imgexport.fetch_allowed_networks",
-	 "Networks in CIDR form, comma separated, that may be fetched from although they are private.",
+	 "Networks in CIDR form, comma separated, that may be fetched from although they are "
+	 "private.",
 	 &settings.fetch_allowed_networks, "", PGC_SUSET, NULL},
 	{"imgexport.allowed_loaders", "Image formats that are read, comma separated.",
 	 &settings.allowed_loaders, "jpeg,png,webp,gif,tiff,heif", PGC_SUSET, assign_helper_text},
@@ -118,8 +120,8 @@ settings_define(void)
 		const IntegerSetting *row = &integers[i];
 
 		DefineCustomIntVariable(row->name, row->description, NULL, row->value, row->fallback,
-								row->low, row->high, row->context, row->flags, NULL, row->assign,
-								NULL);
+								row->low, row->high, row->context, row->flags, NULL,
+								row->assign, NULL);
 	}
 	for (size_t i = 0; i < lengthof(texts); i++)
 	{

@@ -35,7 +35,8 @@ wrong_type(Arguments *arguments, const char *name, const char *type)
 }
 
 int
-argument_int(Arguments *arguments, const char *name, int low, int high, int fallback, int *value)
+argument_int(Arguments *arguments, const char *name, int low, int high, int fallback,
+			 int *value)
 {
 	const Argument *argument = argument_find(arguments, name);
 
@@ -108,8 +109,8 @@ argument_text(Arguments *arguments, const char *name, const char *fallback, cons
  * value	where to put the index of the word
  */
 int
-argument_choice(Arguments *arguments, const char *name, const char *const *choices, int fallback,
-				int *value)
+argument_choice(Arguments *arguments, const char *name, const char *const *choices,
+				int fallback, int *value)
 {
 	const char *text;
 	char *list;
@@ -136,9 +137,10 @@ argument_color(Arguments *arguments, const char *name, const char *fallback, dou
 		return -1;
 	if (color_parse(text, rgba))
 		return 0;
-	problem_set(arguments->problem, FAILURE_ARGUMENT, "%s must be a color, not \"%.100s\"", name,
-				text);
-	problem_hint(arguments->problem, "Colors are written as in CSS: #rrggbb, #rrggbbaa or a name.");
+	problem_set(arguments->problem, FAILURE_ARGUMENT, "%s must be a color, not \"%.100s\"",
+				name, text);
+	problem_hint(arguments->problem,
+				 "Colors are written as in CSS: #rrggbb, #rrggbbaa or a name.");
 	return -1;
 }
 

@@ -103,8 +103,8 @@ canvas_to_rgb(Canvas *canvas)
 	if (canvas->image->Type == VIPS_INTERPRETATION_sRGB && canvas->image->Bands >= 3)
 		return 0;
 	return canvas_replace(
-		canvas, made,
-		vips_colourspace(canvas->image, &made, VIPS_INTERPRETATION_sRGB, NULL), "colour");
+		canvas, made, vips_colourspace(canvas->image, &made, VIPS_INTERPRETATION_sRGB, NULL),
+		"colour");
 }
 
 /* An opaque alpha band where there is none. */
@@ -115,8 +115,8 @@ canvas_add_alpha(Canvas *canvas)
 
 	if (vips_image_hasalpha(canvas->image))
 		return 0;
-	return canvas_replace(canvas, made,
-						  vips_bandjoin_const1(canvas->image, &made, 255, NULL), "extend");
+	return canvas_replace(canvas, made, vips_bandjoin_const1(canvas->image, &made, 255, NULL),
+						  "extend");
 }
 
 /* Put the image on a ground of one colour; its alpha is gone afterwards. */

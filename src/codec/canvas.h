@@ -20,12 +20,12 @@ typedef struct Canvas
 {
 	Request *request;
 	Problem *problem;
-	VipsImage *image;	   /* owned */
-	bool sequential;	   /* rows can only be taken once, from the top */
-	int full_width;		   /* what the source was before shrink-on-load, oriented; */
-	int full_height;	   /* 0 once a step has been made */
-	const Format *source;  /* format it came in */
-	EncodeOptions encode;  /* how it will go out */
+	VipsImage *image;	  /* owned */
+	bool sequential;	  /* rows can only be taken once, from the top */
+	int full_width;		  /* what the source was before shrink-on-load, oriented; */
+	int full_height;	  /* 0 once a step has been made */
+	const Format *source; /* format it came in */
+	EncodeOptions encode; /* how it will go out */
 } Canvas;
 
 int canvas_replace(Canvas *canvas, VipsImage *image, int failed, const char *what);

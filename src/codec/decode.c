@@ -6,8 +6,8 @@
  */
 #include <string.h>
 
-#include <vips/vips.h>
 #include <vips/vector.h>
+#include <vips/vips.h>
 
 #include "codec/decode.h"
 #include "codec/resize.h"
@@ -32,7 +32,8 @@ decode_format(const SourceBytes *source, Problem *problem)
 	}
 	if (format->load == NULL || !format_is_allowed(format))
 	{
-		problem_set(problem, FAILURE_UNSUPPORTED, "image format \"%s\" is not read", format->name);
+		problem_set(problem, FAILURE_UNSUPPORTED, "image format \"%s\" is not read",
+					format->name);
 		problem_hint(problem, format->load == NULL
 								  ? "Formats that are read: see imgexport.check()."
 								  : "imgexport.allowed_loaders lists the formats that are.");
@@ -48,8 +49,8 @@ decode_header(const Format *format, const SourceBytes *source, Problem *problem,
 {
 	char message[64];
 
-	if (format->load((void *) source->bytes, source->length, image, "fail_on", FAIL_ON, "access",
-					 VIPS_ACCESS_SEQUENTIAL, NULL) == 0)
+	if (format->load((void *) source->bytes, source->length, image, "fail_on", FAIL_ON,
+					 "access", VIPS_ACCESS_SEQUENTIAL, NULL) == 0)
 		return 0;
 	g_snprintf(message, sizeof message, "%s image is damaged", format->name);
 	return problem_of_vips(problem, FAILURE_MALFORMED, message);
@@ -198,9 +199,9 @@ drop_extra_bands(Canvas *canvas)
 static int
 drop_metadata(Canvas *canvas)
 {
-	static const char *const kept[] = {"width", "height", "bands", "format", "coding",
-									   "interpretation", "xoffset", "yoffset", "xres", "yres",
-									   "filename", NULL};
+	static const char *const kept[] = {"width",	 "height",		   "bands",	   "format",
+									   "coding", "interpretation", "xoffset",  "yoffset",
+									   "xres",	 "yres",		   "filename", NULL};
 	VipsImage *made = NULL;
 	char **fields;
 
@@ -255,7 +256,8 @@ decode(Canvas *canvas, const SourceBytes *source, const Step *leading)
 	canvas->source = decode_format(source, canvas->problem);
 	if (canvas->source == NULL ||
 		decode_header(canvas->source, source, canvas->problem, &canvas->image) != 0 ||
-		decode_check_limits(canvas->image, &canvas->request->message->limits, canvas->problem) != 0)
+		decode_check_limits(canvas->image, &canvas->request->message->limits,
+							canvas->problem) != 0)
 		return -1;
 	orientation = vips_image_get_orientation(canvas->image);
 	canvas->full_width = orientation >= 5 ? canvas->image->Ysize : canvas->image->Xsize;

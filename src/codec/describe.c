@@ -153,8 +153,7 @@ describe_json(const Subject *subject, const Description *description)
 	json_text(&json, "mime", description->mime);
 	json_number(&json, "orientation", description->orientation);
 	json_text(&json, "colorspace", colourspace_name(subject->image));
-	json_number(&json, "bits",
-				(double) vips_format_sizeof(subject->image->BandFmt) * 8);
+	json_number(&json, "bits", (double) vips_format_sizeof(subject->image->BandFmt) * 8);
 	json_bool(&json, "has_alpha", description->has_alpha);
 	json_number(&json, "pages", description->pages);
 	describe_blocks(&json, subject);

@@ -132,8 +132,8 @@ encode_check_option(Canvas *canvas, const Format *format, const Argument *option
 						   "option %s must be between %.0f and %.0f, not %lld", name, row->low,
 						   row->high, (long long) option->value.integer);
 	if (row->type == ARGUMENT_TEXT && find_word(row->property, option->value.text) == NULL)
-		return problem_set(canvas->problem, FAILURE_ARGUMENT, "option %s must not be \"%.100s\"",
-						   name, option->value.text);
+		return problem_set(canvas->problem, FAILURE_ARGUMENT,
+						   "option %s must not be \"%.100s\"", name, option->value.text);
 	return 0;
 }
 
@@ -233,9 +233,11 @@ save(Canvas *canvas, const Format *format, VipsBlob **blob)
 		g_object_unref(saver);
 		/* While rows are still being pulled from the file, what fails is most likely the file. */
 		g_snprintf(message, sizeof message,
-				   canvas->sequential ? "image is damaged" : "could not write %s", format->name);
+				   canvas->sequential ? "image is damaged" : "could not write %s",
+				   format->name);
 		return problem_of_vips(canvas->problem,
-							   canvas->sequential ? FAILURE_MALFORMED : FAILURE_INTERNAL, message);
+							   canvas->sequential ? FAILURE_MALFORMED : FAILURE_INTERNAL,
+							   message);
 	}
 	g_object_get(saver, "buffer", blob, NULL);
 	vips_object_unref_outputs(VIPS_OBJECT(saver));
@@ -248,8 +250,8 @@ to_memfd(Canvas *canvas, const void *data, size_t size, int *fd)
 {
 	*fd = memfd_new("image");
 	if (*fd < 0)
-		return problem_set(canvas->problem, FAILURE_INTERNAL, "could not create a memory file: %s",
-						   strerror(errno));
+		return problem_set(canvas->problem, FAILURE_INTERNAL,
+						   "could not create a memory file: %s", strerror(errno));
 	if (memfd_append(*fd, data, size) && memfd_seal(*fd))
 		return 0;
 	if (errno == EFBIG)

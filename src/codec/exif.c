@@ -122,8 +122,9 @@ describe_exposure(Json *json, ExifData *data)
 	if (!fraction_of(data, entry, 0, &numerator, &denominator) || denominator == 0)
 		return;
 	seconds = numerator / denominator;
-	if (seconds > 0 && seconds < 1 && fabs(denominator / numerator - rint(denominator / numerator)) <
-										   1e-6 * denominator / numerator)
+	if (seconds > 0 && seconds < 1 &&
+		fabs(denominator / numerator - rint(denominator / numerator)) <
+			1e-6 * denominator / numerator)
 		g_snprintf(text, sizeof text, "1/%.0f", denominator / numerator);
 	else if (seconds > 0 && seconds < 1)
 		g_snprintf(text, sizeof text, "%.0f/%.0f", numerator, denominator);
@@ -288,8 +289,8 @@ describe_tags(Json *json, ExifData *data)
 }
 
 static void
-on_exif_log(ExifLog *log, ExifLogCode code, const char *domain, const char *format, va_list arguments,
-			void *warnings)
+on_exif_log(ExifLog *log, ExifLogCode code, const char *domain, const char *format,
+			va_list arguments, void *warnings)
 {
 	(void) log;
 	(void) domain;

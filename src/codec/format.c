@@ -10,19 +10,20 @@
 #include "codec/format.h"
 
 static const Format formats[] = {
-	{"jpeg", "image/jpeg", "jpeg", "VipsForeignLoadJpeg", vips_jpegload_buffer, "jpegsave_buffer",
-	 false},
-	{"png", "image/png", "png", "VipsForeignLoadPng", vips_pngload_buffer, "pngsave_buffer", true},
-	{"webp", "image/webp", "webp", "VipsForeignLoadWebp", vips_webpload_buffer, "webpsave_buffer",
+	{"jpeg", "image/jpeg", "jpeg", "VipsForeignLoadJpeg", vips_jpegload_buffer,
+	 "jpegsave_buffer", false},
+	{"png", "image/png", "png", "VipsForeignLoadPng", vips_pngload_buffer, "pngsave_buffer",
 	 true},
+	{"webp", "image/webp", "webp", "VipsForeignLoadWebp", vips_webpload_buffer,
+	 "webpsave_buffer", true},
 	{"gif", "image/gif", "gif", "VipsForeignLoadNsgif", vips_gifload_buffer, "gifsave_buffer",
 	 true},
-	{"tiff", "image/tiff", "tiff", "VipsForeignLoadTiff", vips_tiffload_buffer, "tiffsave_buffer",
-	 true},
-	{"avif", "image/avif", "heif", "VipsForeignLoadHeif", vips_heifload_buffer, "heifsave_buffer",
-	 true},
-	{"heif", "image/heif", "heif", "VipsForeignLoadHeif", vips_heifload_buffer, "heifsave_buffer",
-	 true},
+	{"tiff", "image/tiff", "tiff", "VipsForeignLoadTiff", vips_tiffload_buffer,
+	 "tiffsave_buffer", true},
+	{"avif", "image/avif", "heif", "VipsForeignLoadHeif", vips_heifload_buffer,
+	 "heifsave_buffer", true},
+	{"heif", "image/heif", "heif", "VipsForeignLoadHeif", vips_heifload_buffer,
+	 "heifsave_buffer", true},
 	/* recognised, to be refused by name */
 	{"svg", "image/svg+xml", "svg", NULL, NULL, NULL, false},
 	{"pdf", "application/pdf", "pdf", NULL, NULL, NULL, false},
@@ -49,7 +50,10 @@ typedef struct Magic
 	int size;
 } Magic;
 
-#define MAGIC(format, offset, bytes) {format, offset, bytes, sizeof(bytes) - 1}
+#define MAGIC(format, offset, bytes)                                                           \
+	{                                                                                          \
+		format, offset, bytes, sizeof(bytes) - 1                                               \
+	}
 
 static const Magic magics[] = {
 	MAGIC("jpeg", 0, "\xff\xd8\xff"),

@@ -6,8 +6,8 @@
  * HELLO, and answers one request after another until the socket is closed or nothing
  * came for a while.
  */
-#include <poll.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +61,8 @@ read_arguments(int argc, char **argv)
 		const char *value;
 
 		if ((value = option_value(argv[i], "--sandbox=")) != NULL)
-			arguments.sandbox = strcmp(value, "require") == 0 ? SANDBOX_REQUIRE : SANDBOX_PREFER;
+			arguments.sandbox =
+				strcmp(value, "require") == 0 ? SANDBOX_REQUIRE : SANDBOX_PREFER;
 		else if ((value = option_value(argv[i], "--loaders=")) != NULL)
 			arguments.loaders = value;
 		else if ((value = option_value(argv[i], "--idle=")) != NULL)

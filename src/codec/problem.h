@@ -19,7 +19,8 @@ int problem_set(Problem *problem, FailureKind kind, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void problem_detail(Problem *problem, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-void problem_hint(Problem *problem, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void problem_hint(Problem *problem, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 int problem_of_vips(Problem *problem, FailureKind kind, const char *message);
 
 #endif

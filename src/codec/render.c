@@ -112,8 +112,8 @@ branch(const Canvas *trunk)
  * Returns	0, or -1 when the request is over: its failure was sent
  */
 static int
-render_tails(Canvas *trunk, Pipeline *const *pipelines, const int *outputs, int count, int shared,
-			 Times *times)
+render_tails(Canvas *trunk, Pipeline *const *pipelines, const int *outputs, int count,
+			 int shared, Times *times)
 {
 	Request *request = trunk->request;
 
@@ -211,7 +211,8 @@ render_all(Request *request, Pipeline **pipelines)
 	RenderDone done;
 	int count;
 
-	while ((count = take_group(pipelines, request->message->pipeline_count, group, outputs)) > 0)
+	while ((count = take_group(pipelines, request->message->pipeline_count, group, outputs)) >
+		   0)
 	{
 		int failed = render_group(request, group, outputs, count, &times);
 

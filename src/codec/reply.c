@@ -22,8 +22,8 @@ start(void)
 static void
 send_reply(FrameType type, uint32_t id, int fd)
 {
-	if (packer.overflow ||
-		frame_send(WIRE_SOCKET_FD, type, id, body, packer.used, &fd, fd < 0 ? 0 : 1) != FRAME_OK)
+	if (packer.overflow || frame_send(WIRE_SOCKET_FD, type, id, body, packer.used, &fd,
+									  fd < 0 ? 0 : 1) != FRAME_OK)
 		_exit(EXIT_PROTOCOL);
 }
 

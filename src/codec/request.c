@@ -32,8 +32,8 @@ map_descriptor(Request *request, const Frame *frame, int index, uint64_t *size)
  * Returns	0, or -1 when the server sent what it did not say
  */
 int
-request_map_source(Request *request, const Frame *frame, const Source *source, SourceBytes *bytes,
-				   Problem *problem)
+request_map_source(Request *request, const Frame *frame, const Source *source,
+				   SourceBytes *bytes, Problem *problem)
 {
 	uint64_t size;
 	const unsigned char *data = map_descriptor(request, frame, source->fd, &size);

@@ -19,10 +19,14 @@ static const VipsKernel kernels[] = {VIPS_KERNEL_NEAREST,  VIPS_KERNEL_LINEAR,
 									 VIPS_KERNEL_LANCZOS2, VIPS_KERNEL_LANCZOS3};
 
 const char *const gravity_names[] = {
-	"centre", "center",	   "north",		"northeast", "east",	"southeast", "south",
-	"southwest", "west", "northwest", "entropy",	 "attention", NULL};
+	"centre",	 "center", "north",		"northeast", "east",	  "southeast", "south",
+	"southwest", "west",   "northwest", "entropy",	 "attention", NULL};
 
-enum { GRAVITY_ENTROPY = 10, GRAVITY_ATTENTION = 11 };
+enum
+{
+	GRAVITY_ENTROPY = 10,
+	GRAVITY_ATTENTION = 11
+};
 
 /* For each gravity, the share of the free room that is left of and above the picture, times two. */
 static const struct
@@ -176,18 +180,19 @@ cut(Canvas *canvas, const ResizeTarget *target)
 	{
 		if (canvas_to_memory(canvas) != 0)
 			return -1;
-		return canvas_replace(
-			canvas, made,
-			vips_smartcrop(canvas->image, &made, width, height, "interesting",
-						   target->gravity == GRAVITY_ENTROPY ? VIPS_INTERESTING_ENTROPY
-															  : VIPS_INTERESTING_ATTENTION,
-						   NULL),
-			"crop");
+		return canvas_replace(canvas, made,
+							  vips_smartcrop(canvas->image, &made, width, height, "interesting",
+											 target->gravity == GRAVITY_ENTROPY
+												 ? VIPS_INTERESTING_ENTROPY
+												 : VIPS_INTERESTING_ATTENTION,
+											 NULL),
+							  "crop");
 	}
 	gravity_offset(target->gravity, canvas->image->Xsize - width, canvas->image->Ysize - height,
 				   &x, &y);
-	return canvas_replace(
-		canvas, made, vips_extract_area(canvas->image, &made, x, y, width, height, NULL), "crop");
+	return canvas_replace(canvas, made,
+						  vips_extract_area(canvas->image, &made, x, y, width, height, NULL),
+						  "crop");
 }
 
 /* Put into the frame where the picture is smaller than it. */

@@ -106,9 +106,9 @@ helper_error_raise(const HelperError *error)
 	ereport(ERROR, (errcode(error->sqlstate), errmsg("%s", error->message),
 					error->detail ? errdetail("%s", error->detail) : 0,
 					error->hint ? errhint("%s", error->hint) : 0,
-					error->step >= 0
-						? errcontext("rendering step %d, img_%s", error->step + 1, error->step_name)
-						: 0));
+					error->step >= 0 ? errcontext("rendering step %d, img_%s", error->step + 1,
+												  error->step_name)
+									 : 0));
 	pg_unreachable();
 }
 

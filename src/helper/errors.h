@@ -21,14 +21,14 @@
 typedef struct HelperError
 {
 	int sqlstate;
-	bool retryable;		/* may succeed when tried again later */
-	int output;			/* index of the pipeline it is about, -1: all */
-	int step;			/* index of the step, -1: none */
-	int http_status;	/* 0: no answer came */
-	int retry_after_s;	/* 0: not said */
-	char *step_name;	/* "" where there is none */
+	bool retryable;	   /* may succeed when tried again later */
+	int output;		   /* index of the pipeline it is about, -1: all */
+	int step;		   /* index of the step, -1: none */
+	int http_status;   /* 0: no answer came */
+	int retry_after_s; /* 0: not said */
+	char *step_name;   /* "" where there is none */
 	char *message;
-	char *detail;		/* NULL where there is none; likewise hint */
+	char *detail; /* NULL where there is none; likewise hint */
 	char *hint;
 } HelperError;
 

@@ -107,8 +107,7 @@ helpers_on_exit(int code, Datum argument)
 {
 	dlist_iter iter;
 
-	dlist_foreach(iter, &living)
-		helper_release(dlist_container(Helper, link, iter.cur));
+	dlist_foreach(iter, &living) helper_release(dlist_container(Helper, link, iter.cur));
 }
 
 static char **
@@ -166,7 +165,8 @@ Helper *
 helper_start(HelperKind kind, MemoryContext parent)
 {
 	static bool exit_callback_registered = false;
-	MemoryContext context = AllocSetContextCreate(parent, "imgexport helper", ALLOCSET_SMALL_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(parent, "imgexport helper", ALLOCSET_SMALL_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(context);
 	Helper *helper = palloc0(sizeof *helper);
 
@@ -259,8 +259,8 @@ helper_program_name(HelperKind kind)
 
 /* Send a request.  FRAME_AGAIN: no room now, wait until the socket can be written. */
 FrameStatus
-helper_send(Helper *helper, FrameType type, uint32 id, const void *body, Size size, const int *fds,
-			int fd_count)
+helper_send(Helper *helper, FrameType type, uint32 id, const void *body, Size size,
+			const int *fds, int fd_count)
 {
 	FrameStatus status = frame_send(helper->socket, type, id, body, size, fds, fd_count);
 
@@ -334,10 +334,11 @@ error_of_exit_code(const Helper *helper, int code)
 				psprintf("It may use %d MB.", settings.codec_memory_mb),
 				"A smaller image needs less; imgexport.codec_memory sets the limit.");
 		case EXIT_SANDBOX:
-			return helper_error(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, false,
-								psprintf("%s could not set up its sandbox", noun),
-								"This kernel lacks Landlock or seccomp, and imgexport.sandbox is \"require\".",
-								"With imgexport.sandbox = prefer it works with what there is.");
+			return helper_error(
+				ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, false,
+				psprintf("%s could not set up its sandbox", noun),
+				"This kernel lacks Landlock or seccomp, and imgexport.sandbox is \"require\".",
+				"With imgexport.sandbox = prefer it works with what there is.");
 		case 127:
 			return helper_error(ERRCODE_IMAGE_HELPER, true,
 								psprintf("could not execute \"%s\"", helper_path(helper->kind)),
@@ -367,13 +368,12 @@ helper_ended(Helper *helper, FrameStatus status)
 	}
 	helper_release(helper);
 	if (status == FRAME_BROKEN || helper->killed)
-		return helper_error(ERRCODE_IMAGE_HELPER, true,
-							psprintf("%s broke the protocol", noun),
+		return helper_error(ERRCODE_IMAGE_HELPER, true, psprintf("%s broke the protocol", noun),
 							"It was stopped; the next call starts another one.", NULL);
 	if (WIFSIGNALED(helper->exit_status))
-		return helper_error(ERRCODE_IMAGE_HELPER, true,
-							psprintf("%s was killed by signal %d", noun,
-									 WTERMSIG(helper->exit_status)),
-							signal_detail(WTERMSIG(helper->exit_status)), NULL);
+		return helper_error(
+			ERRCODE_IMAGE_HELPER, true,
+			psprintf("%s was killed by signal %d", noun, WTERMSIG(helper->exit_status)),
+			signal_detail(WTERMSIG(helper->exit_status)), NULL);
 	return error_of_exit_code(helper, WEXITSTATUS(helper->exit_status));
 }

@@ -40,11 +40,11 @@ raise_timeout(const Deadline *deadline)
 		ereport(ERROR, (errcode(ERRCODE_IMAGE_HELPER),
 						errmsg("\"%s\" did not start within %d ms",
 							   helper_program_name(deadline->kind), deadline->allowed_ms)));
-	ereport(ERROR, (errcode(ERRCODE_IMAGE_TIMEOUT),
-					errmsg("image was not finished within %d ms", deadline->allowed_ms),
-					errhint("imgexport.%s sets the limit.", deadline->kind == HELPER_CODEC
-																? "codec_timeout"
-																: "fetch_timeout")));
+	ereport(ERROR,
+			(errcode(ERRCODE_IMAGE_TIMEOUT),
+			 errmsg("image was not finished within %d ms", deadline->allowed_ms),
+			 errhint("imgexport.%s sets the limit.",
+					 deadline->kind == HELPER_CODEC ? "codec_timeout" : "fetch_timeout")));
 }
 
 /* Raises on cancel and at the deadline; returns the milliseconds that are left. */
@@ -132,7 +132,8 @@ send_request(Helper *helper, FrameType type, const void *body, Size size, const 
 {
 	FrameStatus status;
 
-	while ((status = helper_send(helper, type, last_id, body, size, fds, fd_count)) == FRAME_AGAIN)
+	while ((status = helper_send(helper, type, last_id, body, size, fds, fd_count)) ==
+		   FRAME_AGAIN)
 		wait_for_socket(helper, WL_SOCKET_WRITEABLE, deadline);
 	if (status != FRAME_OK)
 		helper_error_raise(helper_ended(helper, status));
@@ -210,7 +211,6 @@ session_about(HelperKind kind)
 void
 session_broken(const char *what)
 {
-	ereport(ERROR, (errcode(ERRCODE_IMAGE_HELPER),
-					errmsg("image helper broke the protocol"),
+	ereport(ERROR, (errcode(ERRCODE_IMAGE_HELPER), errmsg("image helper broke the protocol"),
 					errdetail("It sent %s, and was stopped.", what)));
 }

@@ -14,8 +14,9 @@
  */
 typedef void (*AnswerHandler)(const Frame *frame, void *state, bool *finished);
 
-void session_request(HelperKind kind, FrameType type, const void *body, Size size, const int *fds,
-					 int fd_count, int timeout_ms, AnswerHandler handler, void *state);
+void session_request(HelperKind kind, FrameType type, const void *body, Size size,
+					 const int *fds, int fd_count, int timeout_ms, AnswerHandler handler,
+					 void *state);
 const char *session_about(HelperKind kind);
 void session_broken(const char *what) pg_attribute_noreturn();
 

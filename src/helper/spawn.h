@@ -14,6 +14,7 @@ typedef struct SpawnLimits
 	int descriptors;
 } SpawnLimits;
 
-pid_t helper_spawn(const char *path, char *const argv[], const SpawnLimits *limits, int *socket);
+pid_t helper_spawn(const char *path, char *const argv[], const SpawnLimits *limits,
+				   int *socket);
 
 #endif

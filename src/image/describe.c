@@ -153,7 +153,8 @@ img_info(PG_FUNCTION_ARGS)
 	values[5] = BoolGetDatum(description->has_alpha);
 	values[6] = Int32GetDatum(description->orientation);
 	values[7] = Int64GetDatum(toast_raw_datum_size(PG_GETARG_DATUM(0)) - VARHDRSZ);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
+	PG_RETURN_DATUM(
+		HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
 }
 
 /* img_metadata(image bytea) returns jsonb */
@@ -166,7 +167,8 @@ img_metadata(PG_FUNCTION_ARGS)
 
 	describe_or_raise(PG_GETARG_DATUM(0), DESCRIBE_METADATA, &answer);
 	if (answer.json == NULL)
-		ereport(ERROR, (errcode(ERRCODE_IMAGE_HELPER), errmsg("image helper sent no metadata")));
+		ereport(ERROR,
+				(errcode(ERRCODE_IMAGE_HELPER), errmsg("image helper sent no metadata")));
 	utf8 = pnstrdup(VARDATA(answer.json), VARSIZE(answer.json) - VARHDRSZ);
 	json = pg_any_to_server(utf8, strlen(utf8), PG_UTF8);
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));

@@ -16,12 +16,10 @@ PG_FUNCTION_INFO_V1(img_export);
 static void
 put_row(ReturnSetInfo *result, const NamedImage *named, const Rendering *rendering)
 {
-	Datum values[6] = {CStringGetTextDatum(named->name),
-					   CStringGetTextDatum(rendering->format),
-					   PointerGetDatum(rendering->data),
-					   Int64GetDatum(VARSIZE(rendering->data) - VARHDRSZ),
-					   Int32GetDatum(rendering->width),
-					   Int32GetDatum(rendering->height)};
+	Datum values[6] = {
+		CStringGetTextDatum(named->name), CStringGetTextDatum(rendering->format),
+		PointerGetDatum(rendering->data), Int64GetDatum(VARSIZE(rendering->data) - VARHDRSZ),
+		Int32GetDatum(rendering->width),  Int32GetDatum(rendering->height)};
 	bool nulls[6] = {false};
 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

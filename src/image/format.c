@@ -17,31 +17,34 @@ typedef struct Signature
 	int size;
 } Signature;
 
-#define SIGNATURE(offset, bytes) {offset, bytes, sizeof(bytes) - 1}
+#define SIGNATURE(offset, bytes)                                                               \
+	{                                                                                          \
+		offset, bytes, sizeof(bytes) - 1                                                       \
+	}
 
 /* Every format that libvips might be allowed to read, so that only what is none fails here. */
 static const Signature signatures[] = {
-	SIGNATURE(0, "\xff\xd8\xff"),							/* JPEG */
-	SIGNATURE(0, "\x89PNG\r\n\x1a\n"),						/* PNG */
-	SIGNATURE(0, "GIF87a"),									/* GIF */
-	SIGNATURE(0, "GIF89a"),									/* GIF */
-	SIGNATURE(0, "RIFF????WEBP"),							/* WebP */
-	SIGNATURE(0, "II*\0"),									/* TIFF, little endian */
-	SIGNATURE(0, "MM\0*"),									/* TIFF, big endian */
-	SIGNATURE(0, "II+\0"),									/* BigTIFF */
-	SIGNATURE(0, "MM\0+"),									/* BigTIFF */
-	SIGNATURE(4, "ftyp"),									/* HEIF, AVIF */
-	SIGNATURE(0, "\xff\x0a"),								/* JPEG XL */
-	SIGNATURE(0, "\0\0\0\x0cJXL "),							/* JPEG XL in a container */
-	SIGNATURE(0, "\0\0\0\x0cjP  "),							/* JPEG 2000 */
-	SIGNATURE(0, "\xff\x4f\xff\x51"),						/* JPEG 2000 code stream */
-	SIGNATURE(0, "%PDF-"),									/* PDF */
-	SIGNATURE(0, "<svg"),									/* SVG */
-	SIGNATURE(0, "<?xml"),									/* SVG */
-	SIGNATURE(0, "BM"),										/* BMP */
-	SIGNATURE(0, "8BPS"),									/* Photoshop */
-	SIGNATURE(0, "\0\0\1\0"),								/* ICO */
-	SIGNATURE(0, "v/1\1"),									/* OpenEXR */
+	SIGNATURE(0, "\xff\xd8\xff"),	   /* JPEG */
+	SIGNATURE(0, "\x89PNG\r\n\x1a\n"), /* PNG */
+	SIGNATURE(0, "GIF87a"),			   /* GIF */
+	SIGNATURE(0, "GIF89a"),			   /* GIF */
+	SIGNATURE(0, "RIFF????WEBP"),	   /* WebP */
+	SIGNATURE(0, "II*\0"),			   /* TIFF, little endian */
+	SIGNATURE(0, "MM\0*"),			   /* TIFF, big endian */
+	SIGNATURE(0, "II+\0"),			   /* BigTIFF */
+	SIGNATURE(0, "MM\0+"),			   /* BigTIFF */
+	SIGNATURE(4, "ftyp"),			   /* HEIF, AVIF */
+	SIGNATURE(0, "\xff\x0a"),		   /* JPEG XL */
+	SIGNATURE(0, "\0\0\0\x0cJXL "),	   /* JPEG XL in a container */
+	SIGNATURE(0, "\0\0\0\x0cjP  "),	   /* JPEG 2000 */
+	SIGNATURE(0, "\xff\x4f\xff\x51"),  /* JPEG 2000 code stream */
+	SIGNATURE(0, "%PDF-"),			   /* PDF */
+	SIGNATURE(0, "<svg"),			   /* SVG */
+	SIGNATURE(0, "<?xml"),			   /* SVG */
+	SIGNATURE(0, "BM"),				   /* BMP */
+	SIGNATURE(0, "8BPS"),			   /* Photoshop */
+	SIGNATURE(0, "\0\0\1\0"),		   /* ICO */
+	SIGNATURE(0, "v/1\1"),			   /* OpenEXR */
 };
 
 static bool

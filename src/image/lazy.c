@@ -203,8 +203,9 @@ lazy_image_append(LazyImage *image, const void *step, Size size)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("image has more than %d steps", PIPELINE_MAX_STEPS)));
 	if (image->steps_size + size > FRAME_MAX_BYTES / 2)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("steps of an image take more than %d bytes", FRAME_MAX_BYTES / 2)));
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("steps of an image take more than %d bytes", FRAME_MAX_BYTES / 2)));
 	forget_rendering(image);
 	if (image->steps_size + size > image->steps_room)
 	{

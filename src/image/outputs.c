@@ -36,11 +36,21 @@ typedef struct OutputSpec
 	StepArgument convert[3];
 } OutputSpec;
 
-enum { RESIZE_WIDTH, RESIZE_HEIGHT, RESIZE_FIT };
-enum { CONVERT_FORMAT, CONVERT_QUALITY, CONVERT_OPTIONS };
+enum
+{
+	RESIZE_WIDTH,
+	RESIZE_HEIGHT,
+	RESIZE_FIT
+};
+enum
+{
+	CONVERT_FORMAT,
+	CONVERT_QUALITY,
+	CONVERT_OPTIONS
+};
 
-static void pg_attribute_noreturn()
-raise_key(const char *output, const char *key, const char *what)
+static void
+pg_attribute_noreturn() raise_key(const char *output, const char *key, const char *what)
 {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("\"%s\" of output \"%s\" must be %s", key, output, what)));
@@ -54,8 +64,8 @@ set_integer(StepArgument *argument, const char *output, const char *key, JsonbVa
 
 	if (value->type != jbvNumeric)
 		raise_key(output, key, "an integer");
-	number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
-												NumericGetDatum(value->val.numeric)));
+	number = DatumGetFloat8(
+		DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
 	overflow = number != (double) (int32) number;
 	if (overflow)
 		raise_key(output, key, "an integer");
@@ -68,17 +78,16 @@ set_text(StepArgument *argument, const char *output, const char *key, JsonbValue
 {
 	if (value->type != jbvString)
 		raise_key(output, key, "a string");
-	argument->value = PointerGetDatum(
-		cstring_to_text_with_len(value->val.string.val, value->val.string.len));
+	argument->value =
+		PointerGetDatum(cstring_to_text_with_len(value->val.string.val, value->val.string.len));
 	argument->is_null = false;
 }
 
 static Jsonb *
 json_of_kind(const char *output, const char *key, JsonbValue *value, bool array)
 {
-	if (value->type != jbvBinary ||
-		(array ? !JsonContainerIsArray(value->val.binary.data)
-			   : !JsonContainerIsObject(value->val.binary.data)))
+	if (value->type != jbvBinary || (array ? !JsonContainerIsArray(value->val.binary.data)
+										   : !JsonContainerIsObject(value->val.binary.data)))
 		raise_key(output, key, array ? "an array" : "an object");
 	return JsonbValueToJsonb(value);
 }
@@ -142,9 +151,10 @@ check_format(const OutputSpec *spec)
 		if (strcmp(format, formats[i]) == 0)
 			return;
 	nearest = nearest_name(format, formats, lengthof(formats));
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("format \"%s\" of output \"%s\" cannot be written", format, spec->name),
-					nearest ? errhint("Perhaps you meant \"%s\".", nearest) : 0));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("format \"%s\" of output \"%s\" cannot be written", format, spec->name),
+			 nearest ? errhint("Perhaps you meant \"%s\".", nearest) : 0));
 }
 
 static OutputSpec *
@@ -196,10 +206,11 @@ read_outputs(Jsonb *outputs)
 
 	if (!JB_ROOT_IS_OBJECT(outputs) || JB_ROOT_COUNT(outputs) < 1 ||
 		JB_ROOT_COUNT(outputs) > OUTPUTS_MAX)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("outputs must be a JSON object of 1 to %d outputs", OUTPUTS_MAX),
-						errhint("{\"png\": {}, \"grid\": {\"format\": \"webp\", \"width\": 600}} "
-								"is one of two.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("outputs must be a JSON object of 1 to %d outputs", OUTPUTS_MAX),
+				 errhint("{\"png\": {}, \"grid\": {\"format\": \"webp\", \"width\": 600}} "
+						 "is one of two.")));
 	iterator = JsonbIteratorInit(&outputs->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
@@ -245,7 +256,8 @@ apply_output(const LazyImage *image, const OutputSpec *spec, const RecipeContext
  * Errors	22023 outputs are not what they should be, and what the steps raise
  */
 int
-outputs_apply(LazyImage *image, Jsonb *outputs, const RecipeContext *context, NamedImage **result)
+outputs_apply(LazyImage *image, Jsonb *outputs, const RecipeContext *context,
+			  NamedImage **result)
 {
 	List *specs = read_outputs(outputs);
 	NamedImage *images = palloc0(list_length(specs) * sizeof *images);

@@ -33,8 +33,8 @@ nearest_name(const char *name, const char *const *candidates, int count)
 		return NULL;
 	for (int i = 0; i < count; i++)
 	{
-		int distance = varstr_levenshtein(name, length, candidates[i], strlen(candidates[i]), 1, 1,
-										  1, true);
+		int distance = varstr_levenshtein(name, length, candidates[i], strlen(candidates[i]), 1,
+										  1, 1, true);
 
 		if (distance < best)
 		{
@@ -45,21 +45,23 @@ nearest_name(const char *name, const char *const *candidates, int count)
 	return nearest;
 }
 
-static void pg_attribute_noreturn()
-raise_shape(int index, const char *what)
+static void
+pg_attribute_noreturn() raise_shape(int index, const char *what)
 {
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("step %d of the recipe %s", index + 1, what),
-					errhint("A recipe is an array of steps like {\"resize\": {\"width\": 600}}.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("step %d of the recipe %s", index + 1, what),
+			 errhint("A recipe is an array of steps like {\"resize\": {\"width\": 600}}.")));
 }
 
 static void
 require_array(Jsonb *recipe)
 {
 	if (!JB_ROOT_IS_ARRAY(recipe) || JB_ROOT_IS_SCALAR(recipe))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("recipe must be a JSON array"),
-				 errhint("A recipe is an array of steps like {\"resize\": {\"width\": 600}}.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("recipe must be a JSON array"),
+			 errhint("A recipe is an array of steps like {\"resize\": {\"width\": 600}}.")));
 	if (JB_ROOT_COUNT(recipe) > RECIPE_MAX_STEPS)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("recipe has %u steps, more than %d", JB_ROOT_COUNT(recipe),

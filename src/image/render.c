@@ -50,8 +50,9 @@ place_sources(SourceTable *table, const LazyImage *image, int *last_run)
 	for (int i = table->count - first; i < lazy_image_source_count(image); i++)
 	{
 		if (table->count == PIPELINE_MAX_SOURCES)
-			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-							errmsg("one request takes at most %d images", PIPELINE_MAX_SOURCES)));
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("one request takes at most %d images", PIPELINE_MAX_SOURCES)));
 		table->sources[table->count++] = lazy_image_source(image, i);
 	}
 	return first;
@@ -81,8 +82,9 @@ static void
 send_memfd(RenderMessage *message, const ImageSource *source, Source *place)
 {
 	if (message->fd_count == FRAME_MAX_FDS)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("one request takes at most %d fetched images", FRAME_MAX_FDS - 1)));
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("one request takes at most %d fetched images", FRAME_MAX_FDS - 1)));
 	*place = (Source){.fd = message->fd_count, .offset = 0, .length = source->length};
 	message->fds[message->fd_count++] = source->fd;
 }
@@ -138,7 +140,8 @@ send_pipelines(RenderMessage *message, LazyImage *const *images, int count,
  * Errors		54000 too many or too long, 53000 no memory or descriptor left
  */
 void
-render_message_build(RenderMessage *message, LazyImage *const *images, int count, bool keep_going)
+render_message_build(RenderMessage *message, LazyImage *const *images, int count,
+					 bool keep_going)
 {
 	RenderRequest *request = palloc(sizeof *request);
 	SourceTable *table = palloc0(sizeof *table);
@@ -161,8 +164,9 @@ render_message_build(RenderMessage *message, LazyImage *const *images, int count
 		packer_init(&packer, message->body, FRAME_MAX_BYTES);
 		pack_render_request(&packer, request);
 		if (packer.overflow)
-			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-							errmsg("one request takes at most %d bytes of steps", FRAME_MAX_BYTES)));
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("one request takes at most %d bytes of steps", FRAME_MAX_BYTES)));
 		message->size = packer.used;
 	}
 	PG_CATCH();
@@ -210,10 +214,11 @@ take_output(RenderAnswer *answer, const Frame *frame)
 		return "an output that is not what it said";
 	if (output.length > MaxAllocSize - VARHDRSZ)
 	{
-		rendering->error = helper_error(
-			ERRCODE_IMAGE_LIMIT, false,
-			psprintf("image of " UINT64_FORMAT " bytes is too large for a bytea", output.length),
-			NULL, NULL);
+		rendering->error =
+			helper_error(ERRCODE_IMAGE_LIMIT, false,
+						 psprintf("image of " UINT64_FORMAT " bytes is too large for a bytea",
+								  output.length),
+						 NULL, NULL);
 		return NULL;
 	}
 	rendering->data = bulk_read(frame->fds[0], output.length);

@@ -28,7 +28,7 @@ void render_message_close(RenderMessage *message);
 /* One rendered image. */
 typedef struct Rendering
 {
-	bytea *data;		/* NULL: it failed, and error says why */
+	bytea *data; /* NULL: it failed, and error says why */
 	HelperError *error;
 	char format[16];
 	int width;
@@ -41,10 +41,10 @@ typedef struct Rendering
 typedef struct RenderAnswer
 {
 	int count;
-	Rendering *renderings;	/* count of them */
+	Rendering *renderings; /* count of them */
 	bool keep_going;
-	HelperError *error;		/* the whole request failed */
-	List *warnings;			/* of char * */
+	HelperError *error; /* the whole request failed */
+	List *warnings;		/* of char * */
 	int decode_us;
 	int process_us;
 	int encode_us;

@@ -215,9 +215,9 @@ step_append(LazyImage *image, const char *name, const StepArgument *arguments, i
 		if (!arguments[i].is_null)
 			packed_count += pack_argument(&packer, &arguments[i], image);
 	if (packer.overflow)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("arguments of img_%s take more than %d bytes", name,
-							   FRAME_MAX_BYTES)));
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("arguments of img_%s take more than %d bytes", name, FRAME_MAX_BYTES)));
 	memcpy(packed + count_at, &packed_count, sizeof packed_count);
 	lazy_image_append(image, packed, packer.used);
 }

@@ -141,8 +141,8 @@ find_function(const char *step, StepFunction *function)
 {
 	const char *dot = strrchr(step, '.');
 	const char *base = dot ? dot + 1 : step;
-	Oid schema = dot ? LookupExplicitNamespace(pnstrdup(step, dot - step), true)
-					 : extension_schema();
+	Oid schema =
+		dot ? LookupExplicitNamespace(pnstrdup(step, dot - step), true) : extension_schema();
 	const char *nearest;
 
 	function->step = step;
@@ -189,13 +189,13 @@ check_keys(const StepFunction *function, JsonbContainer *arguments)
 	}
 }
 
-static void pg_attribute_noreturn()
-raise_type(const StepFunction *function, int index)
+static void
+pg_attribute_noreturn() raise_type(const StepFunction *function, int index)
 {
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("argument \"%s\" of step \"%s\" must be of type %s",
-						   function->names[index], function->step,
-						   format_type_be(function->types[index]))));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("argument \"%s\" of step \"%s\" must be of type %s", function->names[index],
+					function->step, format_type_be(function->types[index]))));
 }
 
 /* An image in a recipe: a data: URI with base64 (RFC 2397). */
@@ -211,7 +211,8 @@ image_of_text(const StepFunction *function, int index, const char *text, int len
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("argument \"%s\" of step \"%s\" must be an image",
 							   function->names[index], function->step),
-						errhint("Write it as a data: URI with base64, or leave it out to take the job's base.")));
+						errhint("Write it as a data: URI with base64, or leave it out to take "
+								"the job's base.")));
 	comma++;
 	size = pg_b64_dec_len(length - (comma - text));
 	image = palloc(size + VARHDRSZ);
@@ -238,8 +239,8 @@ input_of_text(Oid type, char *text)
 static Datum
 number_of_json(const StepFunction *function, int index, JsonbValue *value)
 {
-	char *text = DatumGetCString(
-		DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+	char *text =
+		DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
 
 	switch (function->types[index])
 	{
@@ -348,10 +349,10 @@ call_function(const StepFunction *function, FunctionCallInfo call)
 	if (call->flinfo->fn_strict)
 		for (int i = 0; i < function->argument_count; i++)
 			if (call->args[i].isnull)
-				ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-								errmsg("argument \"%s\" of step \"%s\" must not be null",
-									   function->names ? function->names[i] : "?",
-									   function->step)));
+				ereport(ERROR,
+						(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						 errmsg("argument \"%s\" of step \"%s\" must not be null",
+								function->names ? function->names[i] : "?", function->step)));
 	result = FunctionCallInvoke(call);
 	if (call->isnull)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -369,7 +370,8 @@ call_function(const StepFunction *function, FunctionCallInfo call)
  * Errors		22023 no such step or argument, or of another type; 42501
  */
 Datum
-step_call(const char *name, JsonbContainer *arguments, Datum image, const RecipeContext *context)
+step_call(const char *name, JsonbContainer *arguments, Datum image,
+		  const RecipeContext *context)
 {
 	LOCAL_FCINFO(call, FUNC_MAX_ARGS);
 	StepFunction function;

@@ -17,32 +17,32 @@
 
 /* Networks that a public web server is never in, with where that is written. */
 static const char *const refused[] = {
-	"0.0.0.0/8",		  /* RFC 1122, 3.2.1.3: this network */
-	"10.0.0.0/8",		  /* RFC 1918: private */
-	"100.64.0.0/10",	  /* RFC 6598: shared by carriers */
-	"127.0.0.0/8",		  /* RFC 1122, 3.2.1.3: loopback */
-	"169.254.0.0/16",	  /* RFC 3927: link-local, and clouds' metadata */
-	"172.16.0.0/12",	  /* RFC 1918 */
-	"192.0.0.0/24",		  /* RFC 6890: protocol assignments */
-	"192.0.2.0/24",		  /* RFC 5737: documentation */
-	"192.88.99.0/24",	  /* RFC 7526: 6to4 relays */
-	"192.168.0.0/16",	  /* RFC 1918 */
-	"198.18.0.0/15",	  /* RFC 2544: benchmarks */
-	"198.51.100.0/24",	  /* RFC 5737 */
-	"203.0.113.0/24",	  /* RFC 5737 */
-	"224.0.0.0/4",		  /* RFC 5771: multicast */
-	"240.0.0.0/4",		  /* RFC 1112, 4: reserved, and broadcast */
-	"::/96",			  /* RFC 4291: unspecified, loopback, IPv4-compatible */
-	"64:ff9b:1::/48",	  /* RFC 8215: local translation */
-	"100::/64",			  /* RFC 6666: discard */
-	"2001::/23",		  /* RFC 2928: protocol assignments, Teredo among them */
-	"2001:db8::/32",	  /* RFC 3849: documentation */
-	"3fff::/20",		  /* RFC 9637: documentation */
-	"5f00::/16",		  /* RFC 9602: segment routing */
-	"fc00::/7",			  /* RFC 4193: unique local */
-	"fe80::/10",		  /* RFC 4291: link-local */
-	"fec0::/10",		  /* RFC 3879: site-local */
-	"ff00::/8",			  /* RFC 4291: multicast */
+	"0.0.0.0/8",	   /* RFC 1122, 3.2.1.3: this network */
+	"10.0.0.0/8",	   /* RFC 1918: private */
+	"100.64.0.0/10",   /* RFC 6598: shared by carriers */
+	"127.0.0.0/8",	   /* RFC 1122, 3.2.1.3: loopback */
+	"169.254.0.0/16",  /* RFC 3927: link-local, and clouds' metadata */
+	"172.16.0.0/12",   /* RFC 1918 */
+	"192.0.0.0/24",	   /* RFC 6890: protocol assignments */
+	"192.0.2.0/24",	   /* RFC 5737: documentation */
+	"192.88.99.0/24",  /* RFC 7526: 6to4 relays */
+	"192.168.0.0/16",  /* RFC 1918 */
+	"198.18.0.0/15",   /* RFC 2544: benchmarks */
+	"198.51.100.0/24", /* RFC 5737 */
+	"203.0.113.0/24",  /* RFC 5737 */
+	"224.0.0.0/4",	   /* RFC 5771: multicast */
+	"240.0.0.0/4",	   /* RFC 1112, 4: reserved, and broadcast */
+	"::/96",		   /* RFC 4291: unspecified, loopback, IPv4-compatible */
+	"64:ff9b:1::/48",  /* RFC 8215: local translation */
+	"100::/64",		   /* RFC 6666: discard */
+	"2001::/23",	   /* RFC 2928: protocol assignments, Teredo among them */
+	"2001:db8::/32",   /* RFC 3849: documentation */
+	"3fff::/20",	   /* RFC 9637: documentation */
+	"5f00::/16",	   /* RFC 9602: segment routing */
+	"fc00::/7",		   /* RFC 4193: unique local */
+	"fe80::/10",	   /* RFC 4291: link-local */
+	"fec0::/10",	   /* RFC 3879: site-local */
+	"ff00::/8",		   /* RFC 4291: multicast */
 };
 
 /* IPv6 networks whose addresses hold an IPv4 address that they stand for. */
@@ -51,8 +51,8 @@ static const struct
 	const char *network;
 	int offset; /* of the IPv4 address, in bytes */
 } embedding[] = {
-	{"64:ff9b::/96", 12}, /* RFC 6052: NAT64 */
-	{"2002::/16", 2},	  /* RFC 3056: 6to4 */
+	{"64:ff9b::/96", 12},	 /* RFC 6052: NAT64 */
+	{"2002::/16", 2},		 /* RFC 3056: 6to4 */
 	{"::ffff:0:0:0/96", 12}, /* RFC 2765: SIIT */
 };
 
@@ -186,7 +186,8 @@ guard_allows(const Guard *guard, const struct sockaddr *address)
 	if (address->sa_family == AF_INET6)
 		memcpy(bytes, &((const struct sockaddr_in6 *) address)->sin6_addr, 16);
 	else if (address->sa_family == AF_INET)
-		map_ipv4((const unsigned char *) &((const struct sockaddr_in *) address)->sin_addr, bytes);
+		map_ipv4((const unsigned char *) &((const struct sockaddr_in *) address)->sin_addr,
+				 bytes);
 	else
 		return false;
 	return allows_bytes(guard, bytes);

@@ -20,24 +20,24 @@
 
 /* What resolving a name and checking a certificate read. */
 static const char *readable[] = {"/etc/resolv.conf",
-									   "/run/systemd/resolve",
-									   "/etc/hosts",
-									   "/etc/host.conf",
-									   "/etc/nsswitch.conf",
-									   "/etc/gai.conf",
-									   "/etc/services",
-									   "/etc/protocols",
-									   "/etc/ssl",
-									   "/etc/ca-certificates",
-									   "/usr/share/ca-certificates",
-									   "/usr/local/share/ca-certificates",
-									   "/usr/lib",
-									   "/lib",
-									   "/etc/ld.so.cache",
-									   "/dev/null",
-									   "/dev/urandom",
-									   NULL,
-									   NULL};
+								 "/run/systemd/resolve",
+								 "/etc/hosts",
+								 "/etc/host.conf",
+								 "/etc/nsswitch.conf",
+								 "/etc/gai.conf",
+								 "/etc/services",
+								 "/etc/protocols",
+								 "/etc/ssl",
+								 "/etc/ca-certificates",
+								 "/usr/share/ca-certificates",
+								 "/usr/local/share/ca-certificates",
+								 "/usr/lib",
+								 "/lib",
+								 "/etc/ld.so.cache",
+								 "/dev/null",
+								 "/dev/urandom",
+								 NULL,
+								 NULL};
 
 typedef struct Program
 {
@@ -149,7 +149,8 @@ reply_result(uint32_t id, const TransferResult *result, int body)
 		pack_failure(&packer, &result->failure);
 	else
 		pack_fetched(&packer, &result->fetched);
-	reply(result->failed ? FRAME_ERROR : FRAME_FETCHED, id, &packer, result->failed ? -1 : body);
+	reply(result->failed ? FRAME_ERROR : FRAME_FETCHED, id, &packer,
+		  result->failed ? -1 : body);
 }
 
 static void

@@ -101,9 +101,10 @@ on_open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
 	(void) purpose;
 	if (!guard_allows(&transfer->guard, &address->addr))
 	{
-		const void *bytes = address->family == AF_INET6
-								? (const void *) &((struct sockaddr_in6 *) &address->addr)->sin6_addr
-								: (const void *) &((struct sockaddr_in *) &address->addr)->sin_addr;
+		const void *bytes =
+			address->family == AF_INET6
+				? (const void *) &((struct sockaddr_in6 *) &address->addr)->sin6_addr
+				: (const void *) &((struct sockaddr_in *) &address->addr)->sin_addr;
 
 		inet_ntop(address->family, bytes, transfer->address, sizeof transfer->address);
 		transfer->refusal = FAILURE_REFUSED;
@@ -241,7 +242,8 @@ set_times(Transfer *transfer)
 }
 
 static bool
-start(Transfer *transfer, const FetchRequest *request, const char *ca_file, TransferResult *result)
+start(Transfer *transfer, const FetchRequest *request, const char *ca_file,
+	  TransferResult *result)
 {
 	transfer->easy = curl_easy_init();
 	transfer->url = curl_url();
@@ -255,7 +257,8 @@ start(Transfer *transfer, const FetchRequest *request, const char *ca_file, Tran
 	}
 	if (!guard_parse(&transfer->guard, request->allowed_networks))
 	{
-		fail(result, FAILURE_ARGUMENT, "imgexport.fetch_allowed_networks is not a list of networks");
+		fail(result, FAILURE_ARGUMENT,
+			 "imgexport.fetch_allowed_networks is not a list of networks");
 		snprintf(result->hint, sizeof result->hint,
 				 "A network is written like 10.0.0.0/8 or fd00::/8.");
 		return false;
@@ -277,7 +280,8 @@ start(Transfer *transfer, const FetchRequest *request, const char *ca_file, Tran
  *			result says why
  */
 Transfer *
-transfer_new(uint32_t id, const FetchRequest *request, const char *ca_file, TransferResult *result)
+transfer_new(uint32_t id, const FetchRequest *request, const char *ca_file,
+			 TransferResult *result)
 {
 	Transfer *transfer = calloc(1, sizeof *transfer);
 
@@ -379,8 +383,8 @@ fail_refused(Transfer *transfer, TransferResult *result, const char *shown)
 			fail(result, FAILURE_MEMORY, "network process ran out of memory");
 			break;
 		default:
-			fail(result, FAILURE_TRANSFER_FINAL, "headers of %s are larger than %d bytes", shown,
-				 MAX_HEADER_BYTES);
+			fail(result, FAILURE_TRANSFER_FINAL, "headers of %s are larger than %d bytes",
+				 shown, MAX_HEADER_BYTES);
 	}
 }
 
@@ -432,17 +436,17 @@ succeed(Transfer *transfer, TransferResult *result, const char *shown, long stat
 	curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
 	snprintf(result->url, sizeof result->url, "%s", shown);
 	snprintf(result->content_type, sizeof result->content_type, "%s", type ? type : "");
-	result->fetched = (Fetched){
-		.http_status = (int) status,
-		.url = result->url,
-		.content_type = result->content_type,
-		.length = transfer->received,
-		.redirects = transfer->redirects,
-		.dns_us = time_us(transfer->easy, CURLINFO_NAMELOOKUP_TIME_T),
-		.connect_us = time_us(transfer->easy, CURLINFO_CONNECT_TIME_T),
-		.tls_us = time_us(transfer->easy, CURLINFO_APPCONNECT_TIME_T),
-		.first_byte_us = time_us(transfer->easy, CURLINFO_STARTTRANSFER_TIME_T),
-		.total_us = (uint32_t) ((now_ms() - transfer->started_ms) * 1000)};
+	result->fetched =
+		(Fetched){.http_status = (int) status,
+				  .url = result->url,
+				  .content_type = result->content_type,
+				  .length = transfer->received,
+				  .redirects = transfer->redirects,
+				  .dns_us = time_us(transfer->easy, CURLINFO_NAMELOOKUP_TIME_T),
+				  .connect_us = time_us(transfer->easy, CURLINFO_CONNECT_TIME_T),
+				  .tls_us = time_us(transfer->easy, CURLINFO_APPCONNECT_TIME_T),
+				  .first_byte_us = time_us(transfer->easy, CURLINFO_STARTTRANSFER_TIME_T),
+				  .total_us = (uint32_t) ((now_ms() - transfer->started_ms) * 1000)};
 }
 
 /* What a transfer that is over has come to; texts live in the result. */

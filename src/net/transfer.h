@@ -29,7 +29,7 @@ struct Transfer
 	uint32_t timeout_ms;
 	uint32_t connect_timeout_ms;
 	long long started_ms;
-	bool connected; /* of the hop under way: the request could be sent */
+	bool connected;		 /* of the hop under way: the request could be sent */
 	FailureKind refusal; /* set by a callback that stopped the transfer; 0: none did */
 	char address[INET6_ADDRSTRLEN]; /* that was refused */
 	char curl_message[CURL_ERROR_SIZE];

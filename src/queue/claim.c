@@ -31,7 +31,9 @@ static WorkerStatement claim_statement = {
 	" FROM due WHERE job.batch_id = due.batch_id AND job.job_id = due.job_id"
 	" RETURNING job.batch_id, job.job_id, queue, owner::text, attempts, max_attempts, notify,"
 	" expires_in, preset, recipe, outputs, metadata, source_url, source, base_url, base",
-	6, {TEXTARRAYOID, INT4ARRAYOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID}, NULL};
+	6,
+	{TEXTARRAYOID, INT4ARRAYOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID},
+	NULL};
 
 enum
 {
@@ -156,8 +158,8 @@ running_arrays(Datum *names, Datum *counts)
 		}
 		count_values[i] = Int32GetDatum(DatumGetInt32(count_values[i]) + 1);
 	}
-	*names = PointerGetDatum(
-		construct_array(name_values, used, TEXTOID, -1, false, TYPALIGN_INT));
+	*names =
+		PointerGetDatum(construct_array(name_values, used, TEXTOID, -1, false, TYPALIGN_INT));
 	*counts = PointerGetDatum(
 		construct_array(count_values, used, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }

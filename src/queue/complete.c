@@ -29,34 +29,47 @@
 #define BACKOFF_MAX_MS 3600000.0
 #define BACKOFF_JITTER 0.2
 
-#define CLAIM_HOLDS " WHERE batch_id = $1 AND job_id = $2 AND state = 'processing'" \
-					" AND worker = $3 AND attempts = $4"
+#define CLAIM_HOLDS                                                                            \
+	" WHERE batch_id = $1 AND job_id = $2 AND state = 'processing'"                            \
+	" AND worker = $3 AND attempts = $4"
 
 static WorkerStatement complete_statement = {
 	"UPDATE imgexport.job SET state = 'completed', worker = NULL, lease_until = NULL,"
-	" finished_at = $5, error = NULL, error_code = NULL, warnings = $6, timings = $7" CLAIM_HOLDS,
-	7, {UUIDOID, UUIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, JSONBOID, JSONBOID}, NULL};
+	" finished_at = $5, error = NULL, error_code = NULL, warnings = $6, timings = "
+	"$7" CLAIM_HOLDS,
+	7,
+	{UUIDOID, UUIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, JSONBOID, JSONBOID},
+	NULL};
 
 static WorkerStatement fail_statement = {
 	"UPDATE imgexport.job SET state = 'failed', worker = NULL, lease_until = NULL,"
 	" finished_at = $5, error = $6, error_code = $7, warnings = $8, timings = $9" CLAIM_HOLDS,
-	9, {UUIDOID, UUIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID}, NULL};
+	9,
+	{UUIDOID, UUIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID},
+	NULL};
 
 static WorkerStatement retry_statement = {
 	"UPDATE imgexport.job SET state = 'pending', worker = NULL, lease_until = NULL,"
 	" run_at = $5, error = $6, error_code = $7, warnings = $8, timings = $9" CLAIM_HOLDS,
-	9, {UUIDOID, UUIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID}, NULL};
+	9,
+	{UUIDOID, UUIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID},
+	NULL};
 
 static WorkerStatement image_statement = {
 	"INSERT INTO imgexport.image (batch_id, job_id, owner, name, format, width, height, bytes,"
 	" sha256, data, metadata, created_at, expires_at)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, sha256($9), $9, $10, $11, $11 + $12)",
-	12, {UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT8OID, BYTEAOID, JSONBOID, TIMESTAMPTZOID, INTERVALOID}, NULL};
+	12,
+	{UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT8OID, BYTEAOID, JSONBOID,
+	 TIMESTAMPTZOID, INTERVALOID},
+	NULL};
 
 static WorkerStatement batch_statement = {
 	"UPDATE imgexport.batch SET completed = completed + $2, failed = failed + $3,"
 	" finished_at = CASE WHEN completed + failed + 1 >= total THEN $4 END WHERE batch_id = $1",
-	4, {UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID}, NULL};
+	4,
+	{UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID},
+	NULL};
 
 static long
 ms_between(TimestampTz from, TimestampTz to)
@@ -121,13 +134,12 @@ notify(const Task *task, const char *state)
 {
 	if (!task->notify)
 		return;
-	Async_Notify("imgexport",
-				 psprintf("{\"batch\": \"%s\", \"job\": \"%s\", \"state\": \"%s\"}",
-						  DatumGetCString(DirectFunctionCall1(uuid_out,
-															  UUIDPGetDatum(&task->batch_id))),
-						  DatumGetCString(
-							  DirectFunctionCall1(uuid_out, UUIDPGetDatum(&task->job_id))),
-						  state));
+	Async_Notify(
+		"imgexport",
+		psprintf("{\"batch\": \"%s\", \"job\": \"%s\", \"state\": \"%s\"}",
+				 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&task->batch_id))),
+				 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&task->job_id))),
+				 state));
 }
 
 static void

@@ -10,8 +10,8 @@
 
 #include "access/heapam.h"
 #include "access/htup_details.h"
-#include "access/tableam.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
@@ -115,8 +115,9 @@ complain(Oid database)
 	TimestampTz now = GetCurrentTimestamp();
 
 	if (TimestampDifferenceExceeds(last, now, COMPLAINT_MS))
-		ereport(WARNING, (errmsg("could not start an imgexport worker for database %u", database),
-						  errhint("Perhaps max_worker_processes is too low.")));
+		ereport(WARNING,
+				(errmsg("could not start an imgexport worker for database %u", database),
+				 errhint("Perhaps max_worker_processes is too low.")));
 	last = now;
 }
 
@@ -124,15 +125,15 @@ complain(Oid database)
 static bool
 start_worker(Oid database)
 {
-	BackgroundWorker worker = {
-		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
-		.bgw_start_time = BgWorkerStart_RecoveryFinished,
-		.bgw_restart_time = BGW_NEVER_RESTART,
-		.bgw_type = "imgexport worker",
-		.bgw_library_name = "imgexport",
-		.bgw_function_name = "imgexport_worker_main",
-		.bgw_main_arg = ObjectIdGetDatum(database),
-		.bgw_notify_pid = MyProcPid};
+	BackgroundWorker worker = {.bgw_flags =
+								   BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+							   .bgw_start_time = BgWorkerStart_RecoveryFinished,
+							   .bgw_restart_time = BGW_NEVER_RESTART,
+							   .bgw_type = "imgexport worker",
+							   .bgw_library_name = "imgexport",
+							   .bgw_function_name = "imgexport_worker_main",
+							   .bgw_main_arg = ObjectIdGetDatum(database),
+							   .bgw_notify_pid = MyProcPid};
 
 	for (int i = 0; i < QUEUE_MAX_DATABASES; i++)
 		if (started[i].database == InvalidOid)
@@ -212,7 +213,8 @@ next_wanted(long *wait_ms)
 			is_started(slot->database))
 			continue;
 		if (slot->held_until > now)
-			*wait_ms = Min(*wait_ms, TimestampDifferenceMilliseconds(now, slot->held_until) + 1);
+			*wait_ms =
+				Min(*wait_ms, TimestampDifferenceMilliseconds(now, slot->held_until) + 1);
 		else
 			found = slot->database;
 	}

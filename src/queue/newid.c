@@ -24,7 +24,8 @@ imgexport_new_id(PG_FUNCTION_ARGS)
 	uint32 below;
 
 	if (!pg_strong_random(id->data, UUID_LEN))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
 	clock_gettime(CLOCK_REALTIME, &now);
 	ms = (uint64) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	below = (uint32) ((uint64) (now.tv_nsec % 1000000) * 4096 / 1000000);

@@ -105,7 +105,8 @@ pool_room(void)
 	/* Bytes that wait are memory; transfers that wait are nearly free. */
 	if (rendering >= codec_count * PREPARED_AHEAD + settings.fetch_concurrency)
 		return 0;
-	return Max(0, settings.fetch_concurrency + codec_count * PREPARED_AHEAD - fetching - rendering);
+	return Max(0, settings.fetch_concurrency + codec_count * PREPARED_AHEAD - fetching -
+					  rendering);
 }
 
 /* A source or base has come, or will not. */
@@ -245,8 +246,8 @@ request_input(Task *task, TaskInput *input)
 		MemoryContext before = MemoryContextSwitchTo(task->context);
 
 		input_failed(task, input,
-					 helper_error(ERRCODE_INVALID_PARAMETER_VALUE, false, "URL is too long", NULL,
-								  NULL));
+					 helper_error(ERRCODE_INVALID_PARAMETER_VALUE, false, "URL is too long",
+								  NULL, NULL));
 		MemoryContextSwitchTo(before);
 		return true;
 	}

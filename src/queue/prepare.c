@@ -22,7 +22,9 @@
 
 static WorkerStatement preset_statement = {
 	"SELECT recipe, outputs, expires_in FROM imgexport.preset WHERE name = $1",
-	1, {TEXTOID}, NULL};
+	1,
+	{TEXTOID},
+	NULL};
 
 /* What the job leaves out, its preset says. */
 static void

@@ -14,17 +14,17 @@
 /* All fields are protected by the lock of queue_lock(). */
 typedef struct WorkerSlot
 {
-	Oid database;	 /* InvalidOid: free */
-	bool wanted;	 /* a worker should run */
-	bool leave;		 /* the one that runs should go: its database is about to change */
-	pid_t pid;		 /* 0: none runs */
-	Latch *latch;	 /* in shared memory, as all latches of PGPROCs are; NULL: none runs */
-	uint64 wakes;	 /* goes up with each wake-up */
-	bool recheck;	 /* what it was woken for may become visible a little later */
-	int failures;	 /* in a row, of workers that ended by an error */
+	Oid database; /* InvalidOid: free */
+	bool wanted;  /* a worker should run */
+	bool leave;	  /* the one that runs should go: its database is about to change */
+	pid_t pid;	  /* 0: none runs */
+	Latch *latch; /* in shared memory, as all latches of PGPROCs are; NULL: none runs */
+	uint64 wakes; /* goes up with each wake-up */
+	bool recheck; /* what it was woken for may become visible a little later */
+	int failures; /* in a row, of workers that ended by an error */
 	TimestampTz held_until; /* none may be started before */
 	TimestampTz started_at;
-	int running;	 /* jobs in work */
+	int running; /* jobs in work */
 } WorkerSlot;
 
 typedef struct QueueState

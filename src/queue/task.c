@@ -34,7 +34,8 @@ task_on_reset(void *argument)
 Task *
 task_new(MemoryContext parent)
 {
-	MemoryContext context = AllocSetContextCreate(parent, "imgexport task", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(parent, "imgexport task", ALLOCSET_DEFAULT_SIZES);
 	Task *task = MemoryContextAllocZero(context, sizeof *task);
 
 	task->context = context;

@@ -31,10 +31,10 @@ typedef enum TaskState
 /* Bytes of a source or base: from the row or from the network. */
 typedef struct TaskInput
 {
-	char *url;		  /* NULL: none, or it was in the row */
-	bool requested;	  /* the network process has it */
+	char *url;		/* NULL: none, or it was in the row */
+	bool requested; /* the network process has it */
 	uint32 fetch_id;
-	int fd;			  /* sealed memfd, -1 until there is one */
+	int fd; /* sealed memfd, -1 until there is one */
 	uint64 length;
 } TaskInput;
 

@@ -24,33 +24,47 @@ static WorkerStatement recover_statement = {
 	"UPDATE imgexport.job SET"
 	" state = CASE WHEN attempts < max_attempts THEN 'pending' ELSE 'failed' END,"
 	" worker = NULL, lease_until = NULL, error = 'worker died while it had this job',"
-	" error_code = 'IX007', finished_at = CASE WHEN attempts < max_attempts THEN NULL ELSE $3 END"
+	" error_code = 'IX007', finished_at = CASE WHEN attempts < max_attempts THEN NULL ELSE $3 "
+	"END"
 	" WHERE state = 'processing' AND worker IS DISTINCT FROM $2"
 	" AND (starts_with(worker, $1) OR lease_until < $3)",
-	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}, NULL};
+	3,
+	{TEXTOID, TEXTOID, TIMESTAMPTZOID},
+	NULL};
 
 static WorkerStatement renew_statement = {
 	"UPDATE imgexport.job SET lease_until = $2 WHERE state = 'processing' AND worker = $1",
-	2, {TEXTOID, TIMESTAMPTZOID}, NULL};
+	2,
+	{TEXTOID, TIMESTAMPTZOID},
+	NULL};
 
 static WorkerStatement orphan_statement = {
-	"UPDATE imgexport.job SET state = 'failed', error = format('queue \"%s\" does not exist', queue),"
+	"UPDATE imgexport.job SET state = 'failed', error = format('queue \"%s\" does not exist', "
+	"queue),"
 	" error_code = '22023', finished_at = $1"
 	" WHERE state = 'pending' AND run_at <= $1"
 	" AND NOT EXISTS (SELECT FROM imgexport.queue q WHERE q.name = job.queue)",
-	1, {TIMESTAMPTZOID}, NULL};
+	1,
+	{TIMESTAMPTZOID},
+	NULL};
 
 static WorkerStatement expire_statement = {
 	"DELETE FROM imgexport.image WHERE (batch_id, job_id, image_id) IN ("
 	" SELECT batch_id, job_id, image_id FROM imgexport.image WHERE expires_at <= $1"
 	" ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
-	2, {TIMESTAMPTZOID, INT4OID}, NULL};
+	2,
+	{TIMESTAMPTZOID, INT4OID},
+	NULL};
 
 static WorkerStatement next_statement = {
-	"SELECT least((SELECT min(run_at) FROM imgexport.job WHERE state = 'pending' AND run_at > $1),"
-	" (SELECT min(lease_until) FROM imgexport.job WHERE state = 'processing' AND worker <> $2)),"
+	"SELECT least((SELECT min(run_at) FROM imgexport.job WHERE state = 'pending' AND run_at > "
+	"$1),"
+	" (SELECT min(lease_until) FROM imgexport.job WHERE state = 'processing' AND worker <> "
+	"$2)),"
 	" (SELECT min(expires_at) FROM imgexport.image WHERE expires_at IS NOT NULL)",
-	2, {TIMESTAMPTZOID, TEXTOID}, NULL};
+	2,
+	{TIMESTAMPTZOID, TEXTOID},
+	NULL};
 
 static TimestampTz expired_at; /* when we last deleted what had expired */
 
@@ -65,7 +79,8 @@ recover(TimestampTz now)
 
 	if (taken > 0)
 	{
-		ereport(LOG, (errmsg("imgexport took back " UINT64_FORMAT " jobs of a worker that died", taken)));
+		ereport(LOG, (errmsg("imgexport took back " UINT64_FORMAT " jobs of a worker that died",
+							 taken)));
 		worker.look = true;
 	}
 }
@@ -120,7 +135,8 @@ find_next(TimestampTz now)
 
 	worker_execute(&next_statement, values, NULL);
 	note_time(1, now);
-	note_time(2, TimestampTzPlusMilliseconds(expired_at, settings.expiry_interval_s * INT64CONST(1000) + 1));
+	note_time(2, TimestampTzPlusMilliseconds(
+					 expired_at, settings.expiry_interval_s * INT64CONST(1000) + 1));
 }
 
 /* When there is nothing to claim: tidy up, and find out when to look again. */

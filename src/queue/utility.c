@@ -106,9 +106,9 @@ tell_worker(Node *command)
 }
 
 static void
-run_next(PlannedStmt *statement, const char *text, bool read_only, ProcessUtilityContext context,
-		 ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
-		 QueryCompletion *completion)
+run_next(PlannedStmt *statement, const char *text, bool read_only,
+		 ProcessUtilityContext context, ParamListInfo parameters, QueryEnvironment *environment,
+		 DestReceiver *receiver, QueryCompletion *completion)
 {
 	ProcessUtility_hook_type run = next_hook ? next_hook : standard_ProcessUtility;
 
@@ -123,7 +123,8 @@ imgexport_utility(PlannedStmt *statement, const char *text, bool read_only,
 {
 	Node *command = statement->utilityStmt;
 	const char *name = database_needed(command);
-	Oid database = name != NULL && IsTransactionState() ? get_database_oid(name, true) : InvalidOid;
+	Oid database =
+		name != NULL && IsTransactionState() ? get_database_oid(name, true) : InvalidOid;
 
 	if (!OidIsValid(database) || !hold(database))
 		run_next(statement, text, read_only, context, parameters, environment, receiver,

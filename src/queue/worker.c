@@ -85,8 +85,8 @@ worker_commit(void)
 static SPIPlanPtr
 make_plan(const WorkerStatement *statement)
 {
-	SPIPlanPtr plan = SPI_prepare(statement->text, statement->argument_count,
-								  (Oid *) statement->types);
+	SPIPlanPtr plan =
+		SPI_prepare(statement->text, statement->argument_count, (Oid *) statement->types);
 
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		elog(ERROR, "could not prepare \"%s\": %s", statement->text,
@@ -273,8 +273,10 @@ worker_open(void)
 {
 	snprintf(worker.name, sizeof worker.name, UINT64_FORMAT "/%d/" INT64_FORMAT,
 			 GetSystemIdentifier(), MyProcPid, (int64) MyStartTimestamp);
-	worker.tick = AllocSetContextCreate(TopMemoryContext, "imgexport tick", ALLOCSET_DEFAULT_SIZES);
-	worker.jobs = AllocSetContextCreate(TopMemoryContext, "imgexport jobs", ALLOCSET_DEFAULT_SIZES);
+	worker.tick =
+		AllocSetContextCreate(TopMemoryContext, "imgexport tick", ALLOCSET_DEFAULT_SIZES);
+	worker.jobs =
+		AllocSetContextCreate(TopMemoryContext, "imgexport jobs", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&worker.tasks);
 	worker.look = true;
 	pool_open();

@@ -11,13 +11,13 @@
 
 typedef struct Worker
 {
-	char name[64];		 /* system identifier/process id/start time: the owner of claims */
-	MemoryContext tick;	 /* emptied in each round */
-	MemoryContext jobs;	 /* parent of all tasks */
+	char name[64];		/* system identifier/process id/start time: the owner of claims */
+	MemoryContext tick; /* emptied in each round */
+	MemoryContext jobs; /* parent of all tasks */
 	dlist_head tasks;
 	int task_count;
-	bool look;			 /* there may be something to claim */
-	TimestampTz look_at; /* there will be then, or something to tidy up; 0: nothing known */
+	bool look;			  /* there may be something to claim */
+	TimestampTz look_at;  /* there will be then, or something to tidy up; 0: nothing known */
 	TimestampTz renew_at; /* leases of tasks in work */
 } Worker;
 

@@ -57,8 +57,7 @@ attributes_for(int abi, const SandboxProfile *profile)
 	if (abi >= 5)
 		attributes.handled_access_fs |= FS_IOCTL_DEV;
 	if (abi >= 4)
-		attributes.handled_access_net =
-			NET_BIND_TCP | (profile->network ? 0 : NET_CONNECT_TCP);
+		attributes.handled_access_net = NET_BIND_TCP | (profile->network ? 0 : NET_CONNECT_TCP);
 	if (abi >= 6)
 		attributes.scoped = SCOPE_ALL;
 	return attributes;
@@ -77,7 +76,8 @@ allow_path(int ruleset, const char *path)
 		return errno == ENOENT || errno == EACCES;
 	if (fstat(rule.parent_fd, &status) == 0 && S_ISDIR(status.st_mode))
 		rule.allowed_access |= FS_READ_DIR;
-	allowed = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
+	allowed =
+		syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
 	close(rule.parent_fd);
 	return allowed;
 }
@@ -110,7 +110,8 @@ is_single_threaded(void)
 int
 sandbox_landlock(const SandboxProfile *profile)
 {
-	int abi = (int) syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	int abi =
+		(int) syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	RulesetAttributes attributes;
 	int ruleset;
 	bool closed;

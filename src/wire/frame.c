@@ -37,8 +37,8 @@ status_of_errno(void)
  * Source	unix(7), cmsg(3)
  */
 FrameStatus
-frame_send(int socket, uint16_t type, uint32_t id, const void *body, size_t size, const int *fds,
-		   int fd_count)
+frame_send(int socket, uint16_t type, uint32_t id, const void *body, size_t size,
+		   const int *fds, int fd_count)
 {
 	FrameHeader header = {.type = type, .fd_count = (uint16_t) fd_count, .id = id};
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(FRAME_MAX_FDS * sizeof(int))];
@@ -124,8 +124,9 @@ frame_receive(int socket, Frame *frame)
 		return FRAME_CLOSED;
 
 	collect_fds(&message, frame);
-	if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || (size_t) received < sizeof header ||
-		header.size != (size_t) received - sizeof header || header.fd_count != frame->fd_count)
+	if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
+		(size_t) received < sizeof header || header.size != (size_t) received - sizeof header ||
+		header.fd_count != frame->fd_count)
 	{
 		frame_close_fds(frame);
 		return FRAME_BROKEN;

@@ -23,17 +23,17 @@
 
 typedef enum FrameType
 {
-	FRAME_HELLO = 1,	/* helper -> server: version and what it is */
-	FRAME_RENDER,		/* server -> codec */
-	FRAME_OUTPUT,		/* codec -> server: one finished image */
-	FRAME_WARNING,		/* helper -> server */
-	FRAME_DONE,			/* codec -> server: the RENDER is over */
-	FRAME_DESCRIBE,		/* server -> codec */
-	FRAME_DESCRIPTION,	/* codec -> server */
-	FRAME_FETCH,		/* server -> net */
-	FRAME_FETCHED,		/* net -> server */
-	FRAME_CANCEL,		/* server -> net: forget the request with this id */
-	FRAME_ERROR			/* helper -> server: the request with this id failed */
+	FRAME_HELLO = 1,   /* helper -> server: version and what it is */
+	FRAME_RENDER,	   /* server -> codec */
+	FRAME_OUTPUT,	   /* codec -> server: one finished image */
+	FRAME_WARNING,	   /* helper -> server */
+	FRAME_DONE,		   /* codec -> server: the RENDER is over */
+	FRAME_DESCRIBE,	   /* server -> codec */
+	FRAME_DESCRIPTION, /* codec -> server */
+	FRAME_FETCH,	   /* server -> net */
+	FRAME_FETCHED,	   /* net -> server */
+	FRAME_CANCEL,	   /* server -> net: forget the request with this id */
+	FRAME_ERROR		   /* helper -> server: the request with this id failed */
 } FrameType;
 
 typedef struct Frame

@@ -19,31 +19,31 @@
 /* What went wrong, as far as somebody decides by it.  The server maps it to SQLSTATEs. */
 typedef enum FailureKind
 {
-	FAILURE_INTERNAL = 1,	 /* a bug, or a library's failure that is nobody's fault */
-	FAILURE_MALFORMED,		 /* the image is damaged or no image */
-	FAILURE_UNSUPPORTED,	 /* a format or variant that is not read or written */
-	FAILURE_LIMIT,			 /* pixels, pages, bytes: a setting or a format forbids it */
-	FAILURE_TIMEOUT,		 /* the time allowed is over */
-	FAILURE_TRANSFER,		 /* the network failed in a way that may pass */
-	FAILURE_TRANSFER_FINAL,	 /* the network's answer is final: 404, bad certificate */
-	FAILURE_REFUSED,		 /* the address is not one we may talk to */
-	FAILURE_ARGUMENT,		 /* an argument out of its range, an unknown step */
-	FAILURE_FEATURE,		 /* this format cannot do that */
-	FAILURE_MEMORY			 /* out of memory within the limit */
+	FAILURE_INTERNAL = 1,	/* a bug, or a library's failure that is nobody's fault */
+	FAILURE_MALFORMED,		/* the image is damaged or no image */
+	FAILURE_UNSUPPORTED,	/* a format or variant that is not read or written */
+	FAILURE_LIMIT,			/* pixels, pages, bytes: a setting or a format forbids it */
+	FAILURE_TIMEOUT,		/* the time allowed is over */
+	FAILURE_TRANSFER,		/* the network failed in a way that may pass */
+	FAILURE_TRANSFER_FINAL, /* the network's answer is final: 404, bad certificate */
+	FAILURE_REFUSED,		/* the address is not one we may talk to */
+	FAILURE_ARGUMENT,		/* an argument out of its range, an unknown step */
+	FAILURE_FEATURE,		/* this format cannot do that */
+	FAILURE_MEMORY			/* out of memory within the limit */
 } FailureKind;
 
 /* FRAME_ERROR.  With id 0 the helper itself failed, not a request. */
 typedef struct Failure
 {
 	FailureKind kind;
-	int output;				   /* index of the pipeline that failed, -1: the whole request */
-	int step;				   /* index of the step in that pipeline, -1: none */
-	const char *step_name;	   /* without img_, "" when step is -1 */
-	int http_status;		   /* 0: no answer came */
-	int retry_after_s;		   /* what the server asked for, 0: nothing */
-	const char *message;	   /* PostgreSQL's style: lower case, no period */
-	const char *detail;		   /* a sentence, or "" */
-	const char *hint;		   /* a sentence, or "" */
+	int output;			   /* index of the pipeline that failed, -1: the whole request */
+	int step;			   /* index of the step in that pipeline, -1: none */
+	const char *step_name; /* without img_, "" when step is -1 */
+	int http_status;	   /* 0: no answer came */
+	int retry_after_s;	   /* what the server asked for, 0: nothing */
+	const char *message;   /* PostgreSQL's style: lower case, no period */
+	const char *detail;	   /* a sentence, or "" */
+	const char *hint;	   /* a sentence, or "" */
 } Failure;
 
 /* FRAME_HELLO: the helper is up, locked down and waiting. */
@@ -67,7 +67,7 @@ typedef struct RenderLimits
 {
 	uint64_t max_pixels; /* width x height x pages of any decoded image */
 	uint32_t max_pages;
-	uint32_t time_ms;	 /* the server's patience; the helper reports before it ends */
+	uint32_t time_ms; /* the server's patience; the helper reports before it ends */
 } RenderLimits;
 
 /* FRAME_RENDER: render each pipeline; they share sources, and usually their first steps. */
@@ -107,8 +107,8 @@ typedef struct Warning
 /* FRAME_DONE: after the last output of a RENDER. */
 typedef struct RenderDone
 {
-	uint32_t decode_us;		/* opening and shared part */
-	uint32_t process_us;	/* all the rest but encoding */
+	uint32_t decode_us;	 /* opening and shared part */
+	uint32_t process_us; /* all the rest but encoding */
 	uint32_t encode_us;
 	uint64_t peak_rss_bytes; /* of the helper, since its start */
 } RenderDone;

@@ -146,7 +146,8 @@ unpack_level(const void *data, size_t size, int source_base, int source_count, i
 	unpacker_init(&unpacker, data, size);
 	pipeline->source = source_base + unpack_u16(&unpacker);
 	step_count = unpack_u16(&unpacker);
-	if (unpacker.failed || pipeline->source >= source_count || step_count > PIPELINE_MAX_STEPS ||
+	if (unpacker.failed || pipeline->source >= source_count ||
+		step_count > PIPELINE_MAX_STEPS ||
 		(pipeline->steps = calloc((size_t) step_count + 1, sizeof(Step))) == NULL)
 	{
 		pipeline_free(pipeline);

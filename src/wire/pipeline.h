@@ -27,9 +27,9 @@
 #include "wire/pack.h"
 
 #define PIPELINE_MAX_STEPS 256
-#define PIPELINE_MAX_DEPTH 16	   /* of images in arguments of images */
-#define PIPELINE_MAX_SOURCES 256   /* in one request, all pipelines together */
-#define PIPELINE_HEADER_BYTES 4	   /* source and step count, before the first step */
+#define PIPELINE_MAX_DEPTH 16	 /* of images in arguments of images */
+#define PIPELINE_MAX_SOURCES 256 /* in one request, all pipelines together */
+#define PIPELINE_HEADER_BYTES 4	 /* source and step count, before the first step */
 
 typedef enum ArgumentType
 {
@@ -78,8 +78,8 @@ void pack_argument_bool(Packer *packer, const char *name, bool value);
 void pack_argument_int(Packer *packer, const char *name, int64_t value);
 void pack_argument_float(Packer *packer, const char *name, double value);
 void pack_argument_text(Packer *packer, const char *name, const char *value);
-void pack_argument_image(Packer *packer, const char *name, int source_base, const void *pipeline,
-						 size_t size);
+void pack_argument_image(Packer *packer, const char *name, int source_base,
+						 const void *pipeline, size_t size);
 
 Pipeline *pipeline_unpack(const void *data, size_t size, int source_count);
 void pipeline_free(Pipeline *pipeline);

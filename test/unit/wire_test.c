@@ -39,7 +39,8 @@ test_pack(void)
 		   strcmp(unpack_text(&unpacker), "") == 0,
 	   "texts come back, NULL as the empty one");
 	ok(unpack_finished(&unpacker), "everything was read");
-	ok(unpack_u32(&unpacker) == 0 && !unpack_finished(&unpacker), "reading past the end is noted");
+	ok(unpack_u32(&unpacker) == 0 && !unpack_finished(&unpacker),
+	   "reading past the end is noted");
 
 	packer_init(&packer, buffer, 3);
 	pack_u32(&packer, 1);
@@ -53,7 +54,8 @@ test_pack(void)
 	packer_init(&packer, buffer, sizeof buffer);
 	pack_u32(&packer, UINT32_MAX);
 	unpacker_init(&unpacker, buffer, packer.used);
-	ok(*unpack_text(&unpacker) == '\0' && unpacker.failed, "a text longer than the message is none");
+	ok(*unpack_text(&unpacker) == '\0' && unpacker.failed,
+	   "a text longer than the message is none");
 }
 
 static void
@@ -71,8 +73,9 @@ test_frames(void)
 	memfd_append(fd, "pixels", 6);
 	memfd_seal(fd);
 	ok(frame_send(pair[1], FRAME_OUTPUT, 7, "body", 4, &fd, 1) == FRAME_OK, "a frame is sent");
-	ok(frame_receive(pair[0], &frame) == FRAME_OK && frame.type == FRAME_OUTPUT && frame.id == 7 &&
-		   frame.size == 4 && memcmp(frame.body, "body", 4) == 0 && frame.fd_count == 1,
+	ok(frame_receive(pair[0], &frame) == FRAME_OK && frame.type == FRAME_OUTPUT &&
+		   frame.id == 7 && frame.size == 4 && memcmp(frame.body, "body", 4) == 0 &&
+		   frame.fd_count == 1,
 	   "and arrives whole, with its descriptor");
 	ok((fcntl(frame.fds[0], F_GETFD) & FD_CLOEXEC) != 0, "descriptors arrive close-on-exec");
 	frame_close_fds(&frame);
@@ -88,7 +91,8 @@ test_frames(void)
 	ok(frame_send(pair[1], FRAME_RENDER, 1, buffer, FRAME_MAX_BYTES, NULL, 0) == FRAME_OK &&
 		   frame_receive(pair[0], &frame) == FRAME_OK && frame.size == FRAME_MAX_BYTES,
 	   "the largest frame");
-	ok(frame_send(pair[1], FRAME_RENDER, 1, buffer, FRAME_MAX_BYTES + 1, NULL, 0) == FRAME_BROKEN,
+	ok(frame_send(pair[1], FRAME_RENDER, 1, buffer, FRAME_MAX_BYTES + 1, NULL, 0) ==
+		   FRAME_BROKEN,
 	   "and one byte more is refused");
 
 	send(pair[1], junk, 5, 0);
@@ -161,7 +165,8 @@ test_pipelines(void)
 	int cut_ones = 0;
 	int changed_ones = 0;
 
-	ok(pipeline != NULL && pipeline->source == 1 && pipeline->step_count == 2, "a pipeline comes back");
+	ok(pipeline != NULL && pipeline->source == 1 && pipeline->step_count == 2,
+	   "a pipeline comes back");
 	ok(strcmp(pipeline->steps[0].name, "resize") == 0 &&
 		   pipeline->steps[0].arguments[0].value.integer == 600 &&
 		   strcmp(pipeline->steps[0].arguments[1].value.text, "cover") == 0 &&

@@ -29,6 +29,7 @@ step_crop(Canvas *canvas, Arguments *arguments)
 					   canvas->image->Ysize);
 		return -1;
 	}
-	return canvas_replace(
-		canvas, made, vips_extract_area(canvas->image, &made, x, y, width, height, NULL), "crop");
+	return canvas_replace(canvas, made,
+						  vips_extract_area(canvas->image, &made, x, y, width, height, NULL),
+						  "crop");
 }

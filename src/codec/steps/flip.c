@@ -12,8 +12,8 @@ step_flip(Canvas *canvas, Arguments *arguments)
 	(void) arguments;
 	if (canvas_to_memory(canvas) != 0)
 		return -1;
-	return canvas_replace(canvas, made,
-						  vips_flip(canvas->image, &made, VIPS_DIRECTION_VERTICAL, NULL), "flip");
+	return canvas_replace(
+		canvas, made, vips_flip(canvas->image, &made, VIPS_DIRECTION_VERTICAL, NULL), "flip");
 }
 
 int
