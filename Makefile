@@ -92,6 +92,7 @@ build/test/%: test/%.c $(SHARED_OBJECTS) $(wildcard test/unit/*.h)
 	$(CC) $(PROGRAM_CFLAGS) -Itest/unit $(shell pkg-config --cflags $(PACKAGES)) \
 		$(filter %.c %.o,$^) -o $@ $(PROGRAM_LDFLAGS) $(shell pkg-config --libs $(PACKAGES))
 build/test/%: PACKAGES = libseccomp
+build/test/unit/guard_test: build/net/guard.o
 
 build/bench/floor: bench/floor.c
 	@mkdir -p $(@D)

@@ -6,8 +6,10 @@
  */
 #include <string.h>
 
-#include <vips/vector.h>
 #include <vips/vips.h>
+
+/* needs vips.h before it */
+#include <vips/vector.h>
 
 #include "codec/decode.h"
 #include "codec/resize.h"

@@ -16,7 +16,7 @@ foreach my $program (@programs)
 		while (my $line = <$output>)
 		{
 			chomp $line;
-			if ($line =~ /^ok \d+ # skip(.*)/i) { SKIP: { skip($1, 1); } }
+			if ($line =~ /^ok \d+ - # skip(.*)/i) { SKIP: { skip($1, 1); } }
 			elsif ($line =~ /^(not )?ok \d+(?: - )?(.*)/) { ok(!$1, $2); }
 			elsif ($line !~ /^1\.\.\d+/) { diag($line); }
 		}

@@ -43,6 +43,9 @@ find(
 is_deeply(\@wrong, [], 'folders include only what lies below them');
 is_deeply(\@forbidden, [], 'no server header in a helper program, no library in the server');
 
+my @sources = map { glob } qw(src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] test/*/*.[ch] bench/*.c);
+is(system('clang-format', '--dry-run', '--Werror', @sources), 0, 'all C is laid out by .clang-format');
+
 my $node = new_node('house');
 my $library = `$ENV{PG_CONFIG} --pkglibdir`;
 chomp $library;

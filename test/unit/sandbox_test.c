@@ -1,0 +1,276 @@
+/*
+ * sandbox_test.c
+ *		What a helper program cannot do any more, by each lock alone and by both.
+ *
+ * Each attempt is made in a child process linked like the helper, which closes the lock
+ * and then tries.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sandbox/locks.h"
+#include "tap.h"
+
+enum
+{
+	NO_LANDLOCK = 90,
+	NO_SECCOMP,
+	DONE,
+	REFUSED
+};
+
+typedef bool (*Attempt)(void);
+
+static const char *const readable[] = {"/etc/hosts", NULL};
+static const SandboxProfile codec = {.network = false, .readable = NULL};
+static const SandboxProfile net = {.network = true, .readable = readable};
+static char *data_file; /* stands for a file of the data directory */
+static int listener_port;
+
+typedef enum Locks
+{
+	LANDLOCK = 1,
+	SECCOMP = 2
+} Locks;
+
+/* Make an attempt behind locks; returns an exit code of above, or 1000 + the signal that ended it. */
+static int
+behind(const SandboxProfile *profile, int locks, Attempt attempt)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0)
+	{
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		if ((locks & LANDLOCK) != 0 && sandbox_landlock(profile) == 0)
+			_exit(NO_LANDLOCK);
+		if ((locks & SECCOMP) != 0 && !sandbox_seccomp(profile))
+			_exit(NO_SECCOMP);
+		_exit(attempt() ? DONE : REFUSED);
+	}
+	waitpid(child, &status, 0);
+	return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static bool
+open_data_file(void)
+{
+	return open(data_file, O_RDONLY) >= 0;
+}
+
+static bool
+write_data_file(void)
+{
+	return open(data_file, O_WRONLY | O_TRUNC) >= 0;
+}
+
+static bool
+create_file(void)
+{
+	return open("/tmp/imgexport_sandbox_test", O_CREAT | O_RDWR, 0600) >= 0;
+}
+
+static bool
+open_hosts(void)
+{
+	return open("/etc/hosts", O_RDONLY) >= 0;
+}
+
+static bool
+open_passwd(void)
+{
+	return open("/etc/passwd", O_RDONLY) >= 0;
+}
+
+static bool
+connect_to_listener(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+								  .sin_port = htons((uint16_t) listener_port)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return fd >= 0 && connect(fd, (struct sockaddr *) &address, sizeof address) == 0;
+}
+
+static bool
+bind_socket(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return fd >= 0 && bind(fd, (struct sockaddr *) &address, sizeof address) == 0;
+}
+
+static bool
+unix_socket(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM, 0) >= 0;
+}
+
+static bool
+execute(void)
+{
+	char *const arguments[] = {"true", NULL};
+	pid_t child = vfork();
+	int status;
+
+	if (child == 0)
+	{
+		execv("/bin/true", arguments);
+		_exit(1);
+	}
+	return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+static bool
+execute_here(void)
+{
+	char *const arguments[] = {"sh", "-c", "exit 92", NULL};
+
+	execv("/bin/sh", arguments);
+	return false;
+}
+
+static bool
+fork_process(void)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(0);
+	return child > 0;
+}
+
+static bool
+signal_parent(void)
+{
+	return kill(getppid(), 0) == 0;
+}
+
+static bool
+trace_parent(void)
+{
+	return ptrace(PTRACE_ATTACH, getppid(), NULL, NULL) == 0;
+}
+
+static void *
+nothing(void *argument)
+{
+	return argument;
+}
+
+static bool
+work(void)
+{
+	pthread_t thread;
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char *memory =
+		mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	memory[0] = 1;
+	return fd >= 0 && write(fd, memory, 1000) == 1000 &&
+		   fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) == 0 &&
+		   pthread_create(&thread, NULL, nothing, NULL) == 0 && pthread_join(thread, NULL) == 0;
+}
+
+static void
+refused(const SandboxProfile *profile, int locks, Attempt attempt, const char *name)
+{
+	int outcome = behind(profile, locks, attempt);
+
+	ok(outcome == REFUSED || outcome == 1000 + SIGSYS, "%s (%s)", name,
+	   outcome == REFUSED		  ? "fails"
+	   : outcome == 1000 + SIGSYS ? "is killed"
+								  : "HAPPENS");
+}
+
+static void
+listen_on_loopback(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	socklen_t size = sizeof address;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	bind(fd, (struct sockaddr *) &address, size);
+	listen(fd, 10);
+	getsockname(fd, (struct sockaddr *) &address, &size);
+	listener_port = ntohs(address.sin_port);
+}
+
+static void
+test_codec(void)
+{
+	refused(&codec, LANDLOCK, open_data_file, "Landlock: opening a file");
+	refused(&codec, LANDLOCK, write_data_file, "Landlock: writing a file");
+	refused(&codec, LANDLOCK, create_file, "Landlock: creating a file");
+	refused(&codec, LANDLOCK, execute_here, "Landlock: executing a program");
+	refused(&codec, SECCOMP, open_data_file, "seccomp: opening a file");
+	refused(&codec, SECCOMP, write_data_file, "seccomp: writing a file");
+	refused(&codec, SECCOMP, create_file, "seccomp: creating a file");
+	refused(&codec, SECCOMP, connect_to_listener, "seccomp: connecting a socket");
+	refused(&codec, SECCOMP, unix_socket, "seccomp: making a Unix socket");
+	refused(&codec, SECCOMP, execute, "seccomp: starting a program");
+	refused(&codec, SECCOMP, execute_here, "seccomp: executing a program");
+	refused(&codec, SECCOMP, fork_process, "seccomp: forking");
+	refused(&codec, SECCOMP, signal_parent, "seccomp: signalling the server");
+	refused(&codec, SECCOMP, trace_parent, "seccomp: tracing the server");
+	ok(behind(&codec, LANDLOCK | SECCOMP, work) == DONE,
+	   "memory, memfds and threads still work");
+}
+
+static void
+test_net(void)
+{
+	refused(&net, LANDLOCK, open_passwd, "Landlock: opening a file that is not listed");
+	refused(&net, LANDLOCK | SECCOMP, open_data_file,
+			"both: opening a file of the data directory");
+	refused(&net, SECCOMP, write_data_file, "seccomp: writing a file");
+	refused(&net, SECCOMP, create_file, "seccomp: creating a file");
+	refused(&net, SECCOMP, bind_socket, "seccomp: binding a socket");
+	refused(&net, SECCOMP, execute, "seccomp: starting a program");
+	refused(&net, SECCOMP, unix_socket, "seccomp: making a Unix socket");
+	refused(&net, SECCOMP, signal_parent, "seccomp: signalling the server");
+	ok(behind(&net, LANDLOCK | SECCOMP, open_hosts) == DONE, "a listed file can be read");
+	ok(behind(&net, LANDLOCK | SECCOMP, connect_to_listener) == DONE,
+	   "a socket can be connected");
+}
+
+int
+main(void)
+{
+	char name[] = "/tmp/imgexport_data_XXXXXX";
+
+	data_file = name;
+	close(mkstemp(data_file));
+	listen_on_loopback();
+	ok(behind(&codec, 0, open_data_file) == DONE && behind(&codec, 0, create_file) == DONE &&
+		   behind(&codec, 0, connect_to_listener) == DONE &&
+		   behind(&codec, 0, signal_parent) == DONE && behind(&codec, 0, execute) == DONE &&
+		   behind(&codec, 0, fork_process) == DONE && behind(&codec, 0, unix_socket) == DONE,
+	   "without a lock all of it happens");
+	if (behind(&codec, LANDLOCK, work) == NO_LANDLOCK)
+		ok(true, "# skip this kernel has no Landlock");
+	else
+	{
+		test_codec();
+		test_net();
+	}
+	unlink(data_file);
+	unlink("/tmp/imgexport_sandbox_test");
+	return tap_done();
+}
