@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "codec/canvas.h"
+#include "codec/heif_check.h"
 #include "codec/preview.h"
 #include "codec/request.h"
 #include "wire/memfd.h"
@@ -263,6 +264,20 @@ to_memfd(Canvas *canvas, const void *data, size_t size, int *fd)
 	return -1;
 }
 
+/* libheif says that all went well also where it ran out of memory. */
+static int
+check_written(Canvas *canvas, const Format *format, const void *data, size_t size)
+{
+	if (strcmp(format->family, "heif") != 0 ||
+		heif_check(data, size, vips_image_hasalpha(canvas->image)))
+		return 0;
+	problem_set(canvas->problem, FAILURE_MEMORY, "image codec process ran out of memory");
+	problem_detail(canvas->problem, "The %s encoder left a file without a picture.",
+				   format->name);
+	problem_hint(canvas->problem, "imgexport.codec_memory sets the limit.");
+	return -1;
+}
+
 /*
  * Write the image.
  *
@@ -283,7 +298,9 @@ encode(Canvas *canvas, int *fd, uint64_t *length)
 	if (failed != 0)
 		return -1;
 	data = vips_blob_get(blob, &size);
-	failed = to_memfd(canvas, data, size, fd);
+	failed = check_written(canvas, format, data, size);
+	if (failed == 0)
+		failed = to_memfd(canvas, data, size, fd);
 	*length = size;
 	vips_area_unref(VIPS_AREA(blob));
 	return failed;

@@ -17,6 +17,16 @@ ask("CREATE TABLE picture AS SELECT img_convert(img_resize(pg_read_binary_file('
 
 sub worker_pid { return ask("SELECT coalesce(max(pid), 0) FROM imgexport.workers() WHERE database = 'postgres'") }
 
+# Processor time that a process has used, 0 when it is gone.
+sub cpu_ticks
+{
+	my ($pid) = @_;
+	open(my $file, '<', "/proc/$pid/stat") or return 0;
+	my $line = <$file> // '';
+
+	return $line =~ /\) (.*)/ ? (split / /, $1)[11] : 0;
+}
+
 sub completed { return ask("SELECT count(*) FROM imgexport.job WHERE state = 'completed'") }
 
 sub wait_for_progress
@@ -82,7 +92,7 @@ foreach my $attempt (1 .. 2)
 	my @busy;
 	for (1 .. 100)
 	{
-		@busy = grep { my $s = slurp_file("/proc/$_/stat"); $s =~ s/.*\) //; (split / /, $s)[11] > 5 } split /\n/, `pgrep -P $pid imgexport-codec`;
+		@busy = grep { cpu_ticks($_) > 5 } split /\n/, `pgrep -P $pid imgexport-codec`;
 		usleep(50_000);
 		last if ask("SELECT state <> 'processing' OR attempts <> $attempt FROM imgexport.job WHERE job_id = '$killer'") eq 't';
 		kill 'KILL', @busy;

@@ -71,13 +71,12 @@ static const char *const refused[] = {
 	"http://[::1]/",		   "http://[::ffff:127.0.0.1]/",
 	"http://[::ffff:7f00:1]/", "http://[64:ff9b::7f00:1]/",
 	"http://[2002:7f00:1::]/", "http://localhost/",
-	"http://LOCALHOST./",	   "http://10.0.0.1/",
-	"http://172.16.0.1/",	   "http://192.168.1.1/",
-	"http://100.64.0.1/",	   "http://169.254.169.254/",
-	"http://[fe80::1]/",	   "http://[fd00:ec2::254]/",
-	"http://[fc00::1]/",	   "http://224.0.0.1/",
-	"http://[ff02::1]/",	   "http://255.255.255.255/",
-	"https://127.0.0.1/",
+	"http://10.0.0.1/",		   "http://172.16.0.1/",
+	"http://192.168.1.1/",	   "http://100.64.0.1/",
+	"http://169.254.169.254/", "http://[fe80::1]/",
+	"http://[fd00:ec2::254]/", "http://[fc00::1]/",
+	"http://224.0.0.1/",	   "http://[ff02::1]/",
+	"http://255.255.255.255/", "https://127.0.0.1/",
 };
 
 /* Names and U+2460 and its like, which libcurl's IDN turns into digits: refused, or not found. */
