@@ -3,17 +3,16 @@
 #	make            build everything            make install    and install it
 #	make demo       the main job, on real photographs
 #	make check      every test                  make bench      every benchmark
-#
-# SANITIZE=address,undefined builds the helper programs with sanitizers.
+#	make sanitize   the tests that use the helper programs, with ASan and UBSan in them
 
 IMGEXPORT_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" imgexport.control)
 
 # These set up the machine first, so they are answered before PGXS, which may not be there yet
 # (and which has a "check" of its own).
-OWN_GOALS := check demo bench fuzz clean-cache
+OWN_GOALS := check demo bench sanitize clean-cache
 ifneq ($(filter $(OWN_GOALS),$(MAKECMDGOALS)),)
 
-check demo bench fuzz:
+check demo bench sanitize:
 	@test/run $@
 
 clean-cache:

@@ -8,6 +8,11 @@
 #include "catalog/pg_proc.h"
 #include "utils/acl.h"
 
+/* Can go when 15 is no longer supported: 16 took this out of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* Can go when 15 is no longer supported: 16 has one check for all kinds of objects. */
 #if PG_VERSION_NUM < 160000
 #define compat_proc_aclcheck(oid, role, mode) pg_proc_aclcheck(oid, role, mode)

@@ -8,9 +8,6 @@
  */
 #include <malloc.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <vips/vips.h>
@@ -19,59 +16,13 @@
 #include "codec/format.h"
 #include "codec/render.h"
 #include "codec/reply.h"
-#include "sandbox/sandbox.h"
+#include "sandbox/program.h"
 #include "wire/exit.h"
 #include "wire/frame.h"
 
 /* One image's buffers are reused for the next; what is not, goes back in the first pause. */
 #define REUSE_BYTES (32 << 20)
 #define TRIM_AFTER_MS 500
-
-typedef struct ProgramArguments
-{
-	SandboxMode sandbox;
-	const char *loaders;
-	int idle_s;
-} ProgramArguments;
-
-/* The server's process has ended; nothing here is worth keeping. */
-static void
-on_sigterm(int signal)
-{
-	(void) signal;
-	_exit(EXIT_QUIET);
-}
-
-static const char *
-option_value(const char *argument, const char *name)
-{
-	size_t length = strlen(name);
-
-	return strncmp(argument, name, length) == 0 ? argument + length : NULL;
-}
-
-static ProgramArguments
-read_arguments(int argc, char **argv)
-{
-	ProgramArguments arguments = {
-		.sandbox = SANDBOX_PREFER, .loaders = "jpeg,png,webp,gif,tiff,heif", .idle_s = 60};
-
-	for (int i = 1; i < argc; i++)
-	{
-		const char *value;
-
-		if ((value = option_value(argv[i], "--sandbox=")) != NULL)
-			arguments.sandbox =
-				strcmp(value, "require") == 0 ? SANDBOX_REQUIRE : SANDBOX_PREFER;
-		else if ((value = option_value(argv[i], "--loaders=")) != NULL)
-			arguments.loaders = value;
-		else if ((value = option_value(argv[i], "--idle=")) != NULL)
-			arguments.idle_s = atoi(value);
-		else
-			_exit(EXIT_START);
-	}
-	return arguments;
-}
 
 /* GLib's log goes nowhere; when GLib cannot allocate it says so here and would abort next. */
 static GLogWriterOutput
@@ -159,13 +110,11 @@ int
 main(int argc, char **argv)
 {
 	static Frame frame;
-	ProgramArguments arguments = read_arguments(argc, argv);
+	ProgramArguments arguments = program_start(argc, argv);
 	SandboxProfile profile = {.network = false, .readable = NULL};
 	SandboxState sandbox;
 	char *text;
 
-	signal(SIGTERM, on_sigterm);
-	signal(SIGXFSZ, SIG_IGN);
 	start_libvips(arguments.loaders);
 	sandbox_enter(&profile, arguments.sandbox, &sandbox);
 	text = about(&sandbox);

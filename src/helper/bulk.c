@@ -9,6 +9,7 @@
 
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "helper/bulk.h"
 #include "helper/errors.h"
 #include "wire/memfd.h"

@@ -17,6 +17,7 @@
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "helper/helper.h"
 #include "helper/spawn.h"
@@ -36,6 +37,7 @@ struct Helper
 	bool ready;		 /* its HELLO came */
 	int generation;	 /* of the settings it was started with */
 	int requests;
+	TimestampTz used_at; /* last started or sent to */
 	char *about;
 };
 
@@ -179,6 +181,7 @@ helper_start(HelperKind kind, MemoryContext parent)
 	helper->context = context;
 	helper->socket = -1;
 	helper->generation = settings_helper_generation;
+	helper->used_at = GetCurrentTimestamp();
 	helper->on_reset.func = helper_on_reset;
 	helper->on_reset.arg = helper;
 	dlist_push_tail(&living, &helper->link);
@@ -228,12 +231,18 @@ helper_is_ready(const Helper *helper)
 	return helper->ready;
 }
 
-/* Time to replace it: it has worked enough, or the settings it started with have changed. */
+/*
+ * Time to replace it: it has worked enough, the settings it started with have changed, or it
+ * is about to leave because it had nothing to do, perhaps while it is sent something.
+ */
 bool
 helper_is_worn(const Helper *helper)
 {
+	long idle_ms = TimestampDifferenceMilliseconds(helper->used_at, GetCurrentTimestamp());
+
 	return helper->requests >= settings.helper_max_requests ||
-		   helper->generation != settings_helper_generation;
+		   helper->generation != settings_helper_generation ||
+		   idle_ms > settings.helper_idle_s * 500L;
 }
 
 /* Has an idle helper left by itself, as it does after imgexport.helper_idle? */
@@ -265,7 +274,10 @@ helper_send(Helper *helper, FrameType type, uint32 id, const void *body, Size si
 	FrameStatus status = frame_send(helper->socket, type, id, body, size, fds, fd_count);
 
 	if (status == FRAME_OK && type != FRAME_CANCEL)
+	{
 		helper->requests++;
+		helper->used_at = GetCurrentTimestamp();
+	}
 	return status;
 }
 

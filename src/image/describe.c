@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
+#include "compat.h"
 #include "helper/bulk.h"
 #include "helper/session.h"
 #include "image/format.h"

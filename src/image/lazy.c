@@ -10,6 +10,7 @@
 #include "utils/expandeddatum.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "image/lazy.h"
 #include "image/render.h"
 #include "wire/frame.h"

@@ -11,6 +11,7 @@
 
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "helper/bulk.h"
 #include "helper/session.h"
 #include "image/render.h"

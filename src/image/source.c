@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "helper/bulk.h"
 #include "image/source.h"
 #include "wire/memfd.h"

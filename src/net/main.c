@@ -7,14 +7,13 @@
  */
 #include <fcntl.h>
 #include <netdb.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "net/transfer.h"
-#include "sandbox/sandbox.h"
+#include "sandbox/program.h"
 #include "wire/exit.h"
 #include "wire/frame.h"
 
@@ -41,9 +40,7 @@ static const char *readable[] = {"/etc/resolv.conf",
 
 typedef struct Program
 {
-	SandboxMode sandbox;
-	int idle_s;
-	const char *ca_file; /* NULL: the system's */
+	ProgramArguments arguments;
 	CURLM *multi;
 	Transfer *transfers;
 } Program;
@@ -59,42 +56,9 @@ typedef struct Reply
 	uint8_t body[];
 } Reply;
 
-static Program program = {.sandbox = SANDBOX_PREFER, .idle_s = 60};
+static Program program;
 static Reply *replies;
 static Reply **replies_end = &replies;
-
-static void
-on_sigterm(int signal)
-{
-	(void) signal;
-	_exit(EXIT_QUIET);
-}
-
-static const char *
-option_value(const char *argument, const char *name)
-{
-	size_t length = strlen(name);
-
-	return strncmp(argument, name, length) == 0 ? argument + length : NULL;
-}
-
-static void
-read_arguments(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++)
-	{
-		const char *value;
-
-		if ((value = option_value(argv[i], "--sandbox=")) != NULL)
-			program.sandbox = strcmp(value, "require") == 0 ? SANDBOX_REQUIRE : SANDBOX_PREFER;
-		else if ((value = option_value(argv[i], "--idle=")) != NULL)
-			program.idle_s = atoi(value);
-		else if ((value = option_value(argv[i], "--ca-file=")) != NULL)
-			program.ca_file = value;
-		else
-			_exit(EXIT_START);
-	}
-}
 
 /* Send what waits, as far as there is room. */
 static void
@@ -162,7 +126,7 @@ fetch(const Frame *frame)
 
 	if (!unpack_fetch_request(frame->body, frame->size, &request))
 		_exit(EXIT_PROTOCOL);
-	transfer = transfer_new(frame->id, &request, program.ca_file, &result);
+	transfer = transfer_new(frame->id, &request, program.arguments.ca_file, &result);
 	if (transfer == NULL)
 	{
 		reply_result(frame->id, &result, -1);
@@ -311,7 +275,7 @@ run(void)
 		complete_all();
 		if (replies != NULL)
 			socket.events |= CURL_WAIT_POLLOUT;
-		curl_multi_poll(program.multi, &socket, 1, program.idle_s * 1000, &ready);
+		curl_multi_poll(program.multi, &socket, 1, program.arguments.idle_s * 1000, &ready);
 		flush_replies();
 		receive();
 		if (ready == 0 && program.transfers == NULL && replies == NULL)
@@ -325,14 +289,11 @@ main(int argc, char **argv)
 	SandboxProfile profile = {.network = true, .readable = (const char *const *) readable};
 	SandboxState sandbox;
 
-	read_arguments(argc, argv);
-	signal(SIGTERM, on_sigterm);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
-	readable[sizeof readable / sizeof readable[0] - 2] = program.ca_file;
+	program.arguments = program_start(argc, argv);
+	readable[sizeof readable / sizeof readable[0] - 2] = program.arguments.ca_file;
 	fcntl(WIRE_SOCKET_FD, F_SETFL, O_NONBLOCK);
 	warm_up();
-	sandbox_enter(&profile, program.sandbox, &sandbox);
+	sandbox_enter(&profile, program.arguments.sandbox, &sandbox);
 	hello(&sandbox);
 	run();
 }

@@ -19,6 +19,7 @@
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "queue/guarded.h"
 #include "queue/worker.h"
 

@@ -9,6 +9,7 @@
 #include "sandbox/locks.h"
 #include "wire/exit.h"
 
+#ifndef IMGEXPORT_SANITIZE
 /* A library that talks to itself must not fill the server's log. */
 static void
 silence(void)
@@ -20,6 +21,7 @@ silence(void)
 	if (null_fd > 2)
 		close(null_fd);
 }
+#endif
 
 /*
  * Close both locks, as far as the kernel has them.  Call it with one thread, before the

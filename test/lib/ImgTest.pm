@@ -20,7 +20,8 @@ sub new_node
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'imgexport'");
 	$node->append_conf('postgresql.conf',
 		"imgexport.fetch_allowed_networks = '127.0.0.0/8'");
-	$node->append_conf('postgresql.conf', $_) foreach @settings;
+	$node->append_conf('postgresql.conf', $_)
+	  foreach @settings, $ENV{IMGEXPORT_TEST_SETTINGS} // ();
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION imgexport');
 	return $node;

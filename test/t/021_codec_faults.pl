@@ -76,6 +76,26 @@ ok(!kill(0, $result->{codec}), 'the codec of a cancelled call is gone');
 	eval { $session->quit };
 }
 
+# A thousand images through one codec leave its memory where it was.
+{
+	my $session = $node->background_psql('postgres');
+	my $many = "SELECT sum(length(img_convert(img_resize(data, 200 + n % 50), (ARRAY['jpeg', 'png', 'webp'])[n % 3 + 1])))
+				FROM photo, generate_series(1, 300) n WHERE name = 'small'";
+	my $rss_kb = sub { slurp_file("/proc/$_[0]/status") =~ /VmRSS:\s+(\d+)/ ? $1 : 0 };
+
+	$session->query($many);
+	my $backend = $session->query('SELECT pg_backend_pid()');
+	chomp $backend;
+	my ($codec) = split /\n/, `pgrep -P $backend imgexport-codec`;
+	my ($backend_before, $codec_before) = ($rss_kb->($backend), $rss_kb->($codec));
+	$session->query($many) for 1 .. 2;
+	my ($codec_now) = split /\n/, `pgrep -P $backend imgexport-codec`;
+	is($codec_now, $codec, 'one codec makes 900 images');
+	cmp_ok($rss_kb->($codec), '<', $codec_before + 20_000, 'and its memory stays flat');
+	cmp_ok($rss_kb->($backend), '<', $backend_before + 10_000, "as does the session's");
+	$session->quit;
+}
+
 like(error_of($node, "SET statement_timeout = '300ms'; $long"),
 	qr/57014: canceling statement due to statement timeout/, 'statement_timeout: 57014');
 
