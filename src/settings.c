@@ -17,6 +17,33 @@
 Settings settings;
 int settings_helper_generation = 0;
 
+/* Families of formats that the codec has loaders for. */
+static const char *const loaders[] = {"jpeg", "png", "webp", "gif", "tiff", "heif"};
+
+static bool
+check_loaders(char **value, void **extra, GucSource source)
+{
+	char *list = pstrdup(*value);
+	char *rest = list;
+	char *name;
+
+	while ((name = strsep(&rest, ", ")) != NULL)
+	{
+		bool known = name[0] == '\0';
+
+		for (size_t i = 0; i < lengthof(loaders) && !known; i++)
+			known = strcmp(name, loaders[i]) == 0;
+		if (!known)
+		{
+			GUC_check_errdetail("\"%s\" is not one of jpeg, png, webp, gif, tiff and heif.",
+								name);
+			return false;
+		}
+	}
+	pfree(list);
+	return true;
+}
+
 typedef struct IntegerSetting
 {
 	const char *name;
@@ -37,6 +64,7 @@ typedef struct TextSetting
 	char **value;
 	const char *fallback;
 	GucContext context;
+	GucStringCheckHook check;
 	GucStringAssignHook assign;
 } TextSetting;
 
@@ -93,16 +121,17 @@ static const IntegerSetting integers[] = {
 static const TextSetting texts[] = {
 	{"imgexport.fetch_allowed_hosts",
 	 "Hosts that may be fetched from, as name or *.name, comma separated; empty is any.",
-	 &settings.fetch_allowed_hosts, "", PGC_SUSET, NULL},
+	 &settings.fetch_allowed_hosts, "", PGC_SUSET, NULL, NULL},
 	{"imgexport.fetch_allowed_networks",
 	 "Networks in CIDR form, comma separated, that may be fetched from although they are "
 	 "private.",
-	 &settings.fetch_allowed_networks, "", PGC_SUSET, NULL},
+	 &settings.fetch_allowed_networks, "", PGC_SUSET, NULL, NULL},
 	{"imgexport.allowed_loaders", "Image formats that are read, comma separated.",
-	 &settings.allowed_loaders, "jpeg,png,webp,gif,tiff,heif", PGC_SUSET, assign_helper_text},
+	 &settings.allowed_loaders, "jpeg,png,webp,gif,tiff,heif", PGC_SUSET, check_loaders,
+	 assign_helper_text},
 	{"imgexport.helper_directory",
 	 "Directory of the helper programs; empty is PostgreSQL's own library directory.",
-	 &settings.helper_directory, "", PGC_SUSET, assign_helper_text},
+	 &settings.helper_directory, "", PGC_SUSET, NULL, assign_helper_text},
 };
 
 /* Define every setting; called once, from _PG_init. */
@@ -128,7 +157,7 @@ settings_define(void)
 		const TextSetting *row = &texts[i];
 
 		DefineCustomStringVariable(row->name, row->description, NULL, row->value, row->fallback,
-								   row->context, 0, NULL, row->assign, NULL);
+								   row->context, 0, row->check, row->assign, NULL);
 	}
 	MarkGUCPrefixReserved("imgexport");
 }

@@ -14,9 +14,6 @@
 #include "codec/decode.h"
 #include "codec/resize.h"
 
-/* Damage is an error here, also where a viewer would show half a picture. */
-#define FAIL_ON VIPS_FAIL_ON_ERROR
-
 /* Below this many pixels, threads and compiled loops cost more than they save. */
 #define LARGE_PIXELS 300000
 
@@ -51,7 +48,7 @@ decode_header(const Format *format, const SourceBytes *source, Problem *problem,
 {
 	char message[64];
 
-	if (format->load((void *) source->bytes, source->length, image, "fail_on", FAIL_ON,
+	if (format->load((void *) source->bytes, source->length, image, "fail_on", format->fail_on,
 					 "access", VIPS_ACCESS_SEQUENTIAL, NULL) == 0)
 		return 0;
 	g_snprintf(message, sizeof message, "%s image is damaged", format->name);
@@ -74,9 +71,13 @@ decode_check_limits(VipsImage *image, const RenderLimits *limits, Problem *probl
 	}
 	if (pixels > (double) limits->max_pixels)
 	{
-		problem_set(problem, FAILURE_LIMIT,
-					"image has %.0f x %.0f x %d = %.0f pixels, more than %.0f", pages,
-					(double) image->Xsize, image->Ysize, pixels, (double) limits->max_pixels);
+		char shown_pages[32] = "";
+
+		if (pages > 1)
+			g_snprintf(shown_pages, sizeof shown_pages, "%.0f pages of ", pages);
+		problem_set(problem, FAILURE_LIMIT, "image has %s%d x %d = %.0f pixels, more than %.0f",
+					shown_pages, image->Xsize, image->Ysize, pixels,
+					(double) limits->max_pixels);
 		problem_hint(problem, "imgexport.max_pixels sets the limit.");
 		return -1;
 	}
@@ -99,7 +100,8 @@ shrink_on_load(Canvas *canvas, const SourceBytes *source, const Step *leading)
 	if (shrink == 1)
 		return 0;
 	if (vips_jpegload_buffer((void *) source->bytes, source->length, &made, "shrink", shrink,
-							 "fail_on", FAIL_ON, "access", VIPS_ACCESS_SEQUENTIAL, NULL) != 0)
+							 "fail_on", canvas->source->fail_on, "access",
+							 VIPS_ACCESS_SEQUENTIAL, NULL) != 0)
 		return problem_of_vips(canvas->problem, FAILURE_MALFORMED, "jpeg image is damaged");
 	g_object_unref(canvas->image);
 	canvas->image = made;

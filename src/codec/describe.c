@@ -216,7 +216,9 @@ describe_answer(const Frame *frame)
 	if (request_map_source(&request, frame, &message.source, &subject.source, &problem) != 0)
 		_exit(EXIT_PROTOCOL);
 	subject.format = decode_format(&subject.source, &problem);
-	if (subject.format == NULL)
+	if (subject.format == NULL && problem.kind == FAILURE_MALFORMED && is_partial(&subject))
+		send_incomplete(request.id);
+	else if (subject.format == NULL)
 		reply_failure(request.id, &problem, -1, -1, "");
 	else if (!header_is_whole(&subject))
 		send_incomplete(request.id);

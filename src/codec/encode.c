@@ -221,6 +221,14 @@ save(Canvas *canvas, const Format *format, VipsBlob **blob)
 	VipsOperation *saver = vips_operation_new(format->saver);
 	char message[64];
 
+	if (format->max_side_px > 0 && (canvas->image->Xsize > format->max_side_px ||
+									canvas->image->Ysize > format->max_side_px))
+	{
+		g_object_unref(saver);
+		return problem_set(canvas->problem, FAILURE_LIMIT,
+						   "%s holds at most %d pixels a side, not %d x %d", format->name,
+						   format->max_side_px, canvas->image->Xsize, canvas->image->Ysize);
+	}
 	if (saver == NULL)
 		return problem_of_vips(canvas->problem, FAILURE_UNSUPPORTED, "format is not written");
 	g_object_set(saver, "in", canvas->image, NULL);

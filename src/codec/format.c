@@ -9,32 +9,33 @@
 
 #include "codec/format.h"
 
+/* Damage is an error, also where a viewer would show half a picture; libjpeg only warns of it. */
 static const Format formats[] = {
-	{"jpeg", "image/jpeg", "jpeg", "VipsForeignLoadJpeg", vips_jpegload_buffer,
-	 "jpegsave_buffer", false},
-	{"png", "image/png", "png", "VipsForeignLoadPng", vips_pngload_buffer, "pngsave_buffer",
-	 true},
-	{"webp", "image/webp", "webp", "VipsForeignLoadWebp", vips_webpload_buffer,
-	 "webpsave_buffer", true},
-	{"gif", "image/gif", "gif", "VipsForeignLoadNsgif", vips_gifload_buffer, "gifsave_buffer",
-	 true},
-	{"tiff", "image/tiff", "tiff", "VipsForeignLoadTiff", vips_tiffload_buffer,
-	 "tiffsave_buffer", true},
-	{"avif", "image/avif", "heif", "VipsForeignLoadHeif", vips_heifload_buffer,
-	 "heifsave_buffer", true},
-	{"heif", "image/heif", "heif", "VipsForeignLoadHeif", vips_heifload_buffer,
-	 "heifsave_buffer", true},
+	{"jpeg", "image/jpeg", "jpeg", "VipsForeignLoadJpeg", VIPS_FAIL_ON_WARNING,
+	 vips_jpegload_buffer, "jpegsave_buffer", false, 65535},
+	{"png", "image/png", "png", "VipsForeignLoadPng", VIPS_FAIL_ON_ERROR, vips_pngload_buffer,
+	 "pngsave_buffer", true, 0},
+	{"webp", "image/webp", "webp", "VipsForeignLoadWebp", VIPS_FAIL_ON_ERROR,
+	 vips_webpload_buffer, "webpsave_buffer", true, 16383},
+	{"gif", "image/gif", "gif", "VipsForeignLoadNsgif", VIPS_FAIL_ON_ERROR, vips_gifload_buffer,
+	 "gifsave_buffer", true, 65535},
+	{"tiff", "image/tiff", "tiff", "VipsForeignLoadTiff", VIPS_FAIL_ON_ERROR,
+	 vips_tiffload_buffer, "tiffsave_buffer", true, 0},
+	{"avif", "image/avif", "heif", "VipsForeignLoadHeif", VIPS_FAIL_ON_ERROR,
+	 vips_heifload_buffer, "heifsave_buffer", true, 16384},
+	{"heif", "image/heif", "heif", "VipsForeignLoadHeif", VIPS_FAIL_ON_ERROR,
+	 vips_heifload_buffer, "heifsave_buffer", true, 16384},
 	/* recognised, to be refused by name */
-	{"svg", "image/svg+xml", "svg", NULL, NULL, NULL, false},
-	{"pdf", "application/pdf", "pdf", NULL, NULL, NULL, false},
-	{"jxl", "image/jxl", "jxl", NULL, NULL, NULL, false},
-	{"jp2", "image/jp2", "jp2", NULL, NULL, NULL, false},
-	{"bmp", "image/bmp", "bmp", NULL, NULL, NULL, false},
-	{"psd", "image/vnd.adobe.photoshop", "psd", NULL, NULL, NULL, false},
-	{"ico", "image/x-icon", "ico", NULL, NULL, NULL, false},
-	{"exr", "image/x-exr", "exr", NULL, NULL, NULL, false},
+	{"svg", "image/svg+xml", "svg", NULL, 0, NULL, NULL, false, 0},
+	{"pdf", "application/pdf", "pdf", NULL, 0, NULL, NULL, false, 0},
+	{"jxl", "image/jxl", "jxl", NULL, 0, NULL, NULL, false, 0},
+	{"jp2", "image/jp2", "jp2", NULL, 0, NULL, NULL, false, 0},
+	{"bmp", "image/bmp", "bmp", NULL, 0, NULL, NULL, false, 0},
+	{"psd", "image/vnd.adobe.photoshop", "psd", NULL, 0, NULL, NULL, false, 0},
+	{"ico", "image/x-icon", "ico", NULL, 0, NULL, NULL, false, 0},
+	{"exr", "image/x-exr", "exr", NULL, 0, NULL, NULL, false, 0},
 	/* written only: a picture as text */
-	{"ansi", "text/plain", "ansi", NULL, NULL, NULL, true},
+	{"ansi", "text/plain", "ansi", NULL, 0, NULL, NULL, true, 0},
 };
 
 static bool allowed[G_N_ELEMENTS(formats)];

@@ -17,9 +17,11 @@ typedef struct Format
 	const char *mime;
 	const char *family;		  /* as imgexport.allowed_loaders names it */
 	const char *loader_class; /* libvips' class of its loaders */
+	VipsFailOn fail_on;		  /* what its loader says of a damaged body */
 	FormatLoad load;		  /* NULL: not read here */
 	const char *saver;		  /* libvips' operation; NULL: not written */
 	bool alpha;				  /* can hold transparency */
+	int max_side_px;		  /* it can hold; 0: no limit of its own */
 } Format;
 
 void formats_allow(const char *families);
