@@ -25,6 +25,9 @@
 /* Jobs that wait for a codec, besides those that have one, so that no codec waits for a job. */
 #define PREPARED_AHEAD 2
 
+/* Sources and bases that wait in memory: beyond this no further job is claimed. */
+#define HELD_MAX_BYTES ((uint64) 512 << 20)
+
 /* A helper that ended before it did anything is not started again sooner. */
 #define RESTART_DELAY_MS 1000
 
@@ -91,6 +94,7 @@ pool_room(void)
 {
 	int fetching = 0;
 	int rendering = 0;
+	uint64 held = 0;
 	dlist_iter iter;
 
 	dlist_foreach(iter, &worker.tasks)
@@ -101,9 +105,9 @@ pool_room(void)
 			fetching++;
 		else if (task->state != TASK_DONE)
 			rendering++;
+		held += task->source.length + task->base.length;
 	}
-	/* Bytes that wait are memory; transfers that wait are nearly free. */
-	if (rendering >= codec_count * PREPARED_AHEAD + settings.fetch_concurrency)
+	if (held > HELD_MAX_BYTES)
 		return 0;
 	return Max(0, settings.fetch_concurrency + codec_count * PREPARED_AHEAD - fetching -
 					  rendering);
