@@ -14,6 +14,12 @@ CREATE FUNCTION app.img_vintage(image bytea, strength float8 DEFAULT 1) RETURNS 
     LANGUAGE sql IMMUTABLE AS 'SELECT img_blur(img_flop(image), strength)';
 SELECT img_apply(:'image', '["app.vintage"]') = img_blur(img_flop(:'image'), 1) AS same,
        img_apply(:'image', '[{"app.vintage": {"strength": 3}}]') = img_blur(img_flop(:'image'), 3) AS same;
+-- Checking a recipe runs nothing of it, a default neither.
+CREATE FUNCTION app.loud() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE 'I was run'; END $$;
+CREATE FUNCTION app.img_loud(image bytea, n int DEFAULT app.loud()) RETURNS bytea
+    LANGUAGE sql AS 'SELECT image';
+SELECT imgexport.validate_recipe('["app.loud"]');
+SELECT img_apply(:'image', '["app.loud"]');
 CREATE ROLE regress_app;
 REVOKE ALL ON FUNCTION app.img_vintage FROM PUBLIC;
 GRANT USAGE ON SCHEMA app TO regress_app;

@@ -315,6 +315,12 @@ default_argument(const StepFunction *function, int index, const RecipeContext *c
 		*argument = (NullableDatum){.value = context->base, .isnull = false};
 		return;
 	}
+	/* A default is an expression, perhaps somebody else's: it runs with the step, or not at all. */
+	if (context->checking)
+	{
+		argument->isnull = true;
+		return;
+	}
 	estate = CreateExecutorState();
 	expression = ExecPrepareExpr(list_nth(function->defaults, index - first), estate);
 	value = ExecEvalExprSwitchContext(expression, GetPerTupleExprContext(estate),

@@ -11,7 +11,6 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
@@ -170,8 +169,6 @@ prepare_ready(void)
 		if (!begun)
 		{
 			worker_begin("evaluate recipes");
-			(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
-									 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 			begun = true;
 		}
 		prepare(task);

@@ -18,6 +18,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -328,6 +329,8 @@ imgexport_worker_main(Datum argument)
 		proc_exit(0);
 	before_shmem_exit(worker_leave, ObjectIdGetDatum(database));
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	/* A superuser's statements must mean what they say, whatever users have created. */
+	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
 	pgstat_report_appname("imgexport worker");
 	worker_begin("look for the extension");
 	worker_commit();
