@@ -84,17 +84,35 @@ decode_check_limits(VipsImage *image, const RenderLimits *limits, Problem *probl
 	return 0;
 }
 
-/* Open the image again, smaller, where its format can and the first step wants it so. */
+/* How much smaller may an image be decoded that all these pipelines start from? */
 static int
-shrink_on_load(Canvas *canvas, const SourceBytes *source, const Step *leading)
+possible_shrink(const Canvas *canvas, Pipeline *const *pipelines, int count)
+{
+	int shrink = INT_MAX;
+
+	for (int i = 0; i < count; i++)
+	{
+		int possible = pipelines[i]->step_count == 0
+						   ? 1
+						   : resize_possible_shrink(&pipelines[i]->steps[0], canvas->full_width,
+													canvas->full_height);
+
+		shrink = VIPS_MIN(shrink, possible);
+	}
+	return shrink;
+}
+
+/* Open the image again, smaller, where its format can and the first steps want it so. */
+static int
+shrink_on_load(Canvas *canvas, const SourceBytes *source, Pipeline *const *pipelines, int count)
 {
 	VipsImage *made;
 	int wanted;
 	int shrink = 1;
 
-	if (strcmp(canvas->source->name, "jpeg") != 0 || leading == NULL)
+	if (strcmp(canvas->source->name, "jpeg") != 0)
 		return 0;
-	wanted = resize_possible_shrink(leading, canvas->full_width, canvas->full_height);
+	wanted = possible_shrink(canvas, pipelines, count);
 	while (shrink < 8 && shrink * 2 <= wanted)
 		shrink *= 2;
 	if (shrink == 1)
@@ -248,11 +266,11 @@ choose_effort(const VipsImage *image, Request *request)
  * Decode a source.
  *
  * canvas	with request and problem set, else empty
- * leading	the first step, which may allow to decode less; NULL: decode all
+ * pipelines	count of them, whose first steps may allow to decode less
  * Returns	0, or -1 with the problem noted; the canvas is to be cleared either way
  */
 int
-decode(Canvas *canvas, const SourceBytes *source, const Step *leading)
+decode(Canvas *canvas, const SourceBytes *source, Pipeline *const *pipelines, int count)
 {
 	VipsImage *alpha;
 	int orientation;
@@ -267,7 +285,7 @@ decode(Canvas *canvas, const SourceBytes *source, const Step *leading)
 	canvas->full_width = orientation >= 5 ? canvas->image->Ysize : canvas->image->Xsize;
 	canvas->full_height = orientation >= 5 ? canvas->image->Xsize : canvas->image->Ysize;
 	canvas->sequential = true;
-	if (shrink_on_load(canvas, source, leading) != 0)
+	if (shrink_on_load(canvas, source, pipelines, count) != 0)
 		return -1;
 	choose_effort(canvas->image, canvas->request);
 	if (drop_extra_bands(canvas) != 0 || split_alpha(canvas, &alpha) != 0)

@@ -12,6 +12,6 @@ const Format *decode_format(const SourceBytes *source, Problem *problem);
 int decode_header(const Format *format, const SourceBytes *source, Problem *problem,
 				  VipsImage **image);
 int decode_check_limits(VipsImage *image, const RenderLimits *limits, Problem *problem);
-int decode(Canvas *canvas, const SourceBytes *source, const Step *leading);
+int decode(Canvas *canvas, const SourceBytes *source, Pipeline *const *pipelines, int count);
 
 #endif

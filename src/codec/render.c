@@ -52,7 +52,7 @@ render_pipeline(Canvas *canvas, const Pipeline *pipeline)
 	Position ignored;
 
 	if (decode(canvas, &canvas->request->sources[pipeline->source],
-			   pipeline->step_count > 0 ? &pipeline->steps[0] : NULL) != 0)
+			   (Pipeline *const *) &pipeline, 1) != 0)
 		return -1;
 	return run_steps(canvas, pipeline, 0, pipeline->step_count, &ignored);
 }
@@ -150,10 +150,8 @@ render_group(Request *request, Pipeline *const *pipelines, const int *outputs, i
 	Canvas trunk = {.request = request, .problem = &problem};
 	Position position = {.step = -1, .name = ""};
 	int shared = count > 1 ? shared_steps(pipelines, count) : 0;
-	bool leads = count == 1 || shared > 0;
 	gint64 start = g_get_monotonic_time();
-	int failed = decode(&trunk, &request->sources[pipelines[0]->source],
-						leads && pipelines[0]->step_count > 0 ? &pipelines[0]->steps[0] : NULL);
+	int failed = decode(&trunk, &request->sources[pipelines[0]->source], pipelines, count);
 
 	if (failed == 0)
 		failed = run_steps(&trunk, pipelines[0], 0, shared, &position);
