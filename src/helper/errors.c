@@ -111,12 +111,3 @@ helper_error_raise(const HelperError *error)
 									 : 0));
 	pg_unreachable();
 }
-
-/* Tell it as a WARNING: the caller goes on without what failed. */
-void
-helper_error_warn(const HelperError *error)
-{
-	ereport(WARNING, (errcode(error->sqlstate), errmsg("%s", error->message),
-					  error->detail ? errdetail("%s", error->detail) : 0,
-					  error->hint ? errhint("%s", error->hint) : 0));
-}

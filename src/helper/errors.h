@@ -37,6 +37,5 @@ HelperError *helper_error(int sqlstate, bool retryable, const char *message, con
 HelperError *helper_error_of_failure(const Failure *failure);
 bool sqlstate_is_retryable(int sqlstate);
 void helper_error_raise(const HelperError *error) pg_attribute_noreturn();
-void helper_error_warn(const HelperError *error);
 
 #endif

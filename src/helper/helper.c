@@ -217,13 +217,6 @@ helper_socket(const Helper *helper)
 	return helper->socket;
 }
 
-/* 0 once it has ended and was collected. */
-pid_t
-helper_pid(const Helper *helper)
-{
-	return helper->pid;
-}
-
 /* Has its HELLO come? */
 bool
 helper_is_ready(const Helper *helper)

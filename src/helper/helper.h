@@ -22,7 +22,6 @@ typedef struct Helper Helper;
 Helper *helper_start(HelperKind kind, MemoryContext parent);
 void helper_stop(Helper *helper);
 int helper_socket(const Helper *helper);
-pid_t helper_pid(const Helper *helper);
 bool helper_is_ready(const Helper *helper);
 bool helper_is_worn(const Helper *helper);
 bool helper_is_idle_gone(Helper *helper);

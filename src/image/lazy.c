@@ -275,9 +275,3 @@ lazy_image_source(const LazyImage *image, int index)
 {
 	return image->sources[index];
 }
-
-void
-lazy_image_free(LazyImage *image)
-{
-	MemoryContextDelete(image->header.eoh_context);
-}

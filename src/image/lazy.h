@@ -22,6 +22,5 @@ int lazy_image_attach(LazyImage *image, const LazyImage *argument);
 Size lazy_image_pack(const LazyImage *image, int first_source, void *buffer, Size room);
 int lazy_image_source_count(const LazyImage *image);
 ImageSource *lazy_image_source(const LazyImage *image, int index);
-void lazy_image_free(LazyImage *image);
 
 #endif
