@@ -94,5 +94,15 @@ DECLARE picture bytea := (SELECT data FROM file WHERE name = 'png');
 BEGIN
     FOR i IN 1..300 LOOP picture := img_flip(picture); END LOOP;
 END $$;
+-- Images in images in images.
+DO $$
+DECLARE
+    one bytea := (SELECT data FROM file WHERE name = 'png');
+    picture bytea := one;
+BEGIN
+    FOR i IN 1..20 LOOP picture := img_composite(one, picture); END LOOP;
+    RAISE 'length %', length(picture);
+END $$;
+SELECT outcome(img_composite(data, img_composite(data, img_composite(data, data)))) FROM file WHERE name = 'png';
 DROP TABLE file;
 DROP FUNCTION outcome, attempt;

@@ -24,6 +24,7 @@ struct LazyImage
 	int source_room;
 	ImageSource **sources;
 	int step_count;
+	int depth; /* of images in arguments of images; 1 without any */
 	Size steps_size;
 	Size steps_room;
 	uint8 *steps;	 /* packed, one after another */
@@ -86,6 +87,7 @@ new_image(MemoryContext parent)
 	LazyImage *image = MemoryContextAllocZero(context, sizeof *image);
 
 	EOH_init_header(&image->header, &lazy_methods, context);
+	image->depth = 1;
 	image->source_room = 2;
 	image->sources = MemoryContextAlloc(context, image->source_room * sizeof(ImageSource *));
 	image->steps_room = 512;
@@ -106,6 +108,18 @@ add_source(LazyImage *image, ImageSource *source)
 		image->sources = repalloc(image->sources, image->source_room * sizeof(ImageSource *));
 	}
 	image->sources[image->source_count++] = source;
+}
+
+static void
+share_sources(LazyImage *image, const LazyImage *other)
+{
+	int count = other->source_count; /* the other may be the image itself */
+
+	for (int i = 0; i < count; i++)
+	{
+		image_source_share(other->sources[i]);
+		add_source(image, other->sources[i]);
+	}
 }
 
 /* A lazy image among the values of type bytea, or NULL; *writable as its pointer says. */
@@ -163,7 +177,8 @@ lazy_image_copy(const LazyImage *image, MemoryContext parent)
 {
 	LazyImage *copy = new_image(parent);
 
-	lazy_image_attach(copy, image);
+	share_sources(copy, image);
+	copy->depth = image->depth;
 	if (image->steps_size > 0)
 	{
 		copy->steps = repalloc(copy->steps, image->steps_size);
@@ -219,25 +234,26 @@ lazy_image_append(LazyImage *image, const void *step, Size size)
 }
 
 /*
- * Make the sources of an image argument sources of this image too.
+ * Make an image an argument of this one: its sources become sources of this one too.
  *
  * Returns	the index that the first of them has here: the argument's source base
- * Errors	54000 too many sources
+ * Errors	54000 too many sources, or images in images in images
  */
 int
 lazy_image_attach(LazyImage *image, const LazyImage *argument)
 {
 	int base = image->source_count;
-	int count = argument->source_count; /* the argument may be the image itself */
 
-	if (base + count > PIPELINE_MAX_SOURCES)
+	if (argument->depth >= PIPELINE_MAX_DEPTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("images are nested in images more than %d deep", PIPELINE_MAX_DEPTH),
+				 errhint("A value that was stored once is not nested any more.")));
+	if (base + argument->source_count > PIPELINE_MAX_SOURCES)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("image is made of more than %d images", PIPELINE_MAX_SOURCES)));
-	for (int i = 0; i < count; i++)
-	{
-		image_source_share(argument->sources[i]);
-		add_source(image, argument->sources[i]);
-	}
+	share_sources(image, argument);
+	image->depth = Max(image->depth, argument->depth + 1);
 	return base;
 }
 

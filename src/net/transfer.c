@@ -210,6 +210,8 @@ set_options(Transfer *transfer, const char *ca_file)
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->curl_message);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	/* One name server that is silent must not hold up the transfers of all. */
+	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");

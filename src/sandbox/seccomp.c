@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -154,7 +155,10 @@ static const int deadly[] = {
 };
 
 static const int network[] = {
-	CALL(connect), CALL(setsockopt), CALL(sendmmsg), CALL(recvmmsg), CALL(ioctl),
+	CALL(connect),
+	CALL(setsockopt),
+	CALL(sendmmsg),
+	CALL(recvmmsg),
 };
 
 static bool
@@ -174,6 +178,20 @@ add_all(scmp_filter_ctx filter, uint32_t action, const int *calls, size_t count)
 #define ADD_ALL(filter, action, calls)                                                         \
 	add_all(filter, action, calls, sizeof(calls) / sizeof((calls)[0]))
 
+/* Not F_SETOWN, by which the kernel would signal others in our name. */
+static const scmp_datum_t fcntl_commands[] = {
+	F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_ADD_SEALS, F_GET_SEALS};
+
+static bool
+add_fcntl(scmp_filter_ctx filter)
+{
+	for (size_t i = 0; i < sizeof fcntl_commands / sizeof fcntl_commands[0]; i++)
+		if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(fcntl), 1,
+							 SCMP_A1(SCMP_CMP_EQ, fcntl_commands[i])) != 0)
+			return false;
+	return true;
+}
+
 /* Threads yes, processes no; clone3 hides its flags, and glibc does without it. */
 static bool
 add_threads(scmp_filter_ctx filter)
@@ -183,14 +201,14 @@ add_threads(scmp_filter_ctx filter)
 		   seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), CALL(clone3), 0) == 0;
 }
 
-/* Signals to itself alone (abort), limits to look at or of itself alone. */
+/* Signals to itself alone (abort), its own limits to look at alone. */
 static bool
 add_self(scmp_filter_ctx filter)
 {
 	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(tgkill), 1,
 							SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t) getpid())) == 0 &&
-		   seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(prlimit64), 1,
-							SCMP_A0(SCMP_CMP_EQ, 0)) == 0 &&
+		   seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(prlimit64), 2, SCMP_A0(SCMP_CMP_EQ, 0),
+							SCMP_A2(SCMP_CMP_EQ, 0)) == 0 &&
 		   seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(prctl), 1,
 							SCMP_A0(SCMP_CMP_EQ, 15 /* PR_SET_NAME */)) == 0;
 }
@@ -218,11 +236,18 @@ add_reading(scmp_filter_ctx filter)
 							SCMP_A1(SCMP_CMP_MASKED_EQ, writing, 0)) == 0;
 }
 
+/* TCP and UDP, nothing raw; the type's upper bits are flags. */
 static bool
 add_socket(scmp_filter_ctx filter, int family)
 {
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(socket), 1,
-							SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t) family)) == 0;
+	static const scmp_datum_t types[] = {SOCK_STREAM, SOCK_DGRAM};
+
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+		if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(socket), 2,
+							 SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t) family),
+							 SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, types[i])) != 0)
+			return false;
+	return true;
 }
 
 /* Without AF_NETLINK getaddrinfo cannot ask for the interfaces, and takes all for there. */
@@ -231,6 +256,8 @@ add_network(scmp_filter_ctx filter)
 {
 	return ADD_ALL(filter, SCMP_ACT_ALLOW, network) && add_socket(filter, AF_INET) &&
 		   add_socket(filter, AF_INET6) &&
+		   seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(ioctl), 1,
+							SCMP_A1(SCMP_CMP_EQ, FIONBIO)) == 0 &&
 		   seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(socketpair), 0) == 0;
 }
 
@@ -241,7 +268,7 @@ add_rules(scmp_filter_ctx filter, const SandboxProfile *profile)
 
 	return ADD_ALL(filter, SCMP_ACT_ALLOW, allowed) &&
 		   ADD_ALL(filter, SCMP_ACT_KILL_PROCESS, deadly) && add_threads(filter) &&
-		   add_self(filter) &&
+		   add_fcntl(filter) && add_self(filter) &&
 		   (reads ? add_reading(filter)
 				  : ADD_ALL(filter, SCMP_ACT_ERRNO(EACCES), no_files) && add_fstat(filter)) &&
 		   (!profile->network || add_network(filter));
