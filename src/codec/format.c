@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "codec/format.h"
+#include "wire/sniff.h"
 
 /* Damage is an error, also where a viewer would show half a picture; libjpeg only warns of it. */
 static const Format formats[] = {
@@ -42,45 +43,6 @@ static bool allowed[G_N_ELEMENTS(formats)];
 
 const Format *const format_png = &formats[1];
 const Format *const format_ansi = &formats[G_N_ELEMENTS(formats) - 1];
-
-typedef struct Magic
-{
-	const char *format;
-	int offset;
-	const char *bytes; /* '?' stands for any byte */
-	int size;
-} Magic;
-
-#define MAGIC(format, offset, bytes)                                                           \
-	{                                                                                          \
-		format, offset, bytes, sizeof(bytes) - 1                                               \
-	}
-
-static const Magic magics[] = {
-	MAGIC("jpeg", 0, "\xff\xd8\xff"),
-	MAGIC("png", 0, "\x89PNG\r\n\x1a\n"),
-	MAGIC("gif", 0, "GIF87a"),
-	MAGIC("gif", 0, "GIF89a"),
-	MAGIC("webp", 0, "RIFF????WEBP"),
-	MAGIC("tiff", 0, "II*\0"),
-	MAGIC("tiff", 0, "MM\0*"),
-	MAGIC("tiff", 0, "II+\0"),
-	MAGIC("tiff", 0, "MM\0+"),
-	MAGIC("avif", 4, "ftypavif"),
-	MAGIC("avif", 4, "ftypavis"),
-	MAGIC("heif", 4, "ftyp"),
-	MAGIC("svg", 0, "<svg"),
-	MAGIC("svg", 0, "<?xml"),
-	MAGIC("pdf", 0, "%PDF-"),
-	MAGIC("jxl", 0, "\xff\x0a"),
-	MAGIC("jxl", 0, "\0\0\0\x0cJXL "),
-	MAGIC("jp2", 0, "\0\0\0\x0cjP  "),
-	MAGIC("jp2", 0, "\xff\x4f\xff\x51"),
-	MAGIC("bmp", 0, "BM"),
-	MAGIC("psd", 0, "8BPS"),
-	MAGIC("ico", 0, "\0\0\1\0"),
-	MAGIC("exr", 0, "v/1\1"),
-};
 
 /*
  * Allow the loaders of the listed families (comma separated) and block all others in libvips.
@@ -122,27 +84,15 @@ format_by_name(const char *name)
 	return NULL;
 }
 
-static bool
-matches(const Magic *magic, const unsigned char *bytes, size_t size)
-{
-	if (size < (size_t) (magic->offset + magic->size))
-		return false;
-	for (int i = 0; i < magic->size; i++)
-		if (magic->bytes[i] != '?' &&
-			(unsigned char) magic->bytes[i] != bytes[magic->offset + i])
-			return false;
-	return true;
-}
-
 /* The format of an image by its first bytes; NULL: none that is known. */
 const Format *
 format_of_bytes(const unsigned char *bytes, size_t size)
 {
-	for (size_t i = 0; i < G_N_ELEMENTS(magics); i++)
-		if (matches(&magics[i], bytes, size))
-			for (size_t j = 0; j < G_N_ELEMENTS(formats); j++)
-				if (strcmp(formats[j].name, magics[i].format) == 0)
-					return &formats[j];
+	const char *name = sniff_format(bytes, size);
+
+	for (size_t i = 0; name != NULL && i < G_N_ELEMENTS(formats); i++)
+		if (strcmp(formats[i].name, name) == 0)
+			return &formats[i];
 	return NULL;
 }
 

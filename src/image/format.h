@@ -7,8 +7,6 @@
 
 #include "helper/errors.h"
 
-#define FORMAT_HEAD_BYTES 32 /* as many as telling a format takes */
-
 HelperError *format_error(const uint8 *head, Size size);
 
 #endif

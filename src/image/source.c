@@ -17,6 +17,7 @@
 #include "helper/bulk.h"
 #include "image/source.h"
 #include "wire/memfd.h"
+#include "wire/sniff.h"
 
 /* Descriptors are scarce: a query may hold many images, and memory serves as well. */
 #define MEMFD_MAX 16
@@ -132,7 +133,7 @@ ImageSource *
 image_source_of_memfd(int fd, uint64 length)
 {
 	ImageSource *source = new_source();
-	uint8 head[FORMAT_HEAD_BYTES];
+	uint8 head[SNIFF_BYTES];
 	Size size = Min(length, sizeof head);
 
 	source->fd = fd;
