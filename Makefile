@@ -4,15 +4,16 @@
 #	make demo       the main job, on real photographs
 #	make check      every test                  make bench      every benchmark
 #	make sanitize   the tests that use the helper programs, with ASan and UBSan in them
+#	make docs       doc/reference.md and its pictures, from the functions themselves
 
 IMGEXPORT_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" imgexport.control)
 
 # These set up the machine first, so they are answered before PGXS, which may not be there yet
 # (and which has a "check" of its own).
-OWN_GOALS := check demo bench sanitize clean-cache
+OWN_GOALS := check demo bench sanitize docs clean-cache
 ifneq ($(filter $(OWN_GOALS),$(MAKECMDGOALS)),)
 
-check demo bench sanitize:
+check demo bench sanitize docs:
 	@test/run $@
 
 clean-cache:
@@ -50,7 +51,7 @@ $(SCRIPT): $(sort $(wildcard src/schema/*.sql))
 
 # The helper programs --------------------------------------------------------
 
-CODEC_PACKAGES = vips pango libexif libseccomp
+CODEC_PACKAGES = vips pango fontconfig libexif libdeflate libseccomp
 NET_PACKAGES = libcurl libseccomp
 PROGRAM_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra $(WERROR) -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 \
 	-fstack-protector-strong -fPIE -Isrc -DIMGEXPORT_VERSION='"$(IMGEXPORT_VERSION)"'

@@ -78,7 +78,7 @@ SELECT recipe, attempt(recipe) FROM unnest(ARRAY[
     '[{"convert": {"format": "jpeg", "options": {"lossless": true}}}]',
     '[{"convert": {"format": "png", "options": {"compression": 10}}}]',
     '[{"convert": {"format": "webp", "options": {"effort": "much"}}}]',
-    '[{"convert": {"format": "png", "options": {"keep": "exif"}}}]',
+    '[{"convert": {"format": "png", "options": {"keep": "exfi"}}}]',
     '[{"convert": {"format": "png", "options": {"background": {"r": 1}}}}]']::jsonb[]) AS recipe;
 SELECT img_preview(data, 0) FROM file WHERE name = 'png';
 SELECT img_preview(data, 501) FROM file WHERE name = 'png';

@@ -15,17 +15,32 @@ arguments_init(Arguments *arguments, const Step *step, Problem *problem)
 	*arguments = (Arguments){.step = step, .problem = problem};
 }
 
+/*
+ * The next argument of a name, now used.
+ *
+ * after	the one before it; NULL: from the first
+ * Returns	NULL: there are no more
+ */
+const Argument *
+arguments_next(Arguments *arguments, const char *name, const Argument *after)
+{
+	const Argument *all = arguments->step->arguments;
+
+	for (int i = after == NULL ? 0 : (int) (after - all) + 1;
+		 i < arguments->step->argument_count && i < ARGUMENTS_MAX; i++)
+		if (strcmp(all[i].name, name) == 0)
+		{
+			arguments->used[i] = true;
+			return &all[i];
+		}
+	return NULL;
+}
+
 /* An argument by name, now used; NULL: absent. */
 const Argument *
 argument_find(Arguments *arguments, const char *name)
 {
-	for (int i = 0; i < arguments->step->argument_count && i < 64; i++)
-		if (strcmp(arguments->step->arguments[i].name, name) == 0)
-		{
-			arguments->used |= UINT64_C(1) << i;
-			return &arguments->step->arguments[i];
-		}
-	return NULL;
+	return arguments_next(arguments, name, NULL);
 }
 
 static int
@@ -160,7 +175,7 @@ int
 arguments_finish(Arguments *arguments)
 {
 	for (int i = 0; i < arguments->step->argument_count; i++)
-		if (i >= 64 || (arguments->used & (UINT64_C(1) << i)) == 0)
+		if (i >= ARGUMENTS_MAX || !arguments->used[i])
 			return problem_set(arguments->problem, FAILURE_ARGUMENT,
 							   "%s does not take an argument \"%.100s\"", arguments->step->name,
 							   arguments->step->arguments[i].name);

@@ -13,15 +13,19 @@
 #include "codec/problem.h"
 #include "wire/pipeline.h"
 
+/* More than a request has images. */
+#define ARGUMENTS_MAX 1024
+
 typedef struct Arguments
 {
 	const Step *step;
 	Problem *problem;
-	uint64_t used; /* a bit an argument; a step never has as many */
+	bool used[ARGUMENTS_MAX];
 } Arguments;
 
 void arguments_init(Arguments *arguments, const Step *step, Problem *problem);
 const Argument *argument_find(Arguments *arguments, const char *name);
+const Argument *arguments_next(Arguments *arguments, const char *name, const Argument *after);
 int argument_int(Arguments *arguments, const char *name, int low, int high, int fallback,
 				 int *value);
 int argument_float(Arguments *arguments, const char *name, double low, double high,

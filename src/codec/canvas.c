@@ -138,10 +138,117 @@ canvas_flatten(Canvas *canvas, const double rgba[4])
 	return canvas_replace(canvas, made, failed, "flatten") != 0 ? -1 : canvas_settle(canvas, 0);
 }
 
+/*
+ * Take the alpha band off, so that a step works on colours alone.
+ *
+ * alpha	where to put it; NULL: there was none.  canvas_attach_alpha takes it back.
+ */
+int
+canvas_detach_alpha(Canvas *canvas, VipsImage **alpha)
+{
+	VipsImage *made = NULL;
+	int colours = canvas->image->Bands - 1;
+
+	*alpha = NULL;
+	if (!vips_image_hasalpha(canvas->image))
+		return 0;
+	if (vips_extract_band(canvas->image, alpha, colours, NULL) != 0)
+		return problem_of_vips(canvas->problem, FAILURE_INTERNAL, "could not read the alpha");
+	if (canvas_replace(canvas, made,
+					   vips_extract_band(canvas->image, &made, 0, "n", colours, NULL),
+					   "split") == 0)
+		return 0;
+	VIPS_UNREF(*alpha);
+	return -1;
+}
+
+/* Put an alpha band back on an image that has none; alpha is given up, NULL: nothing to do. */
+int
+canvas_attach_alpha(Canvas *canvas, VipsImage *alpha)
+{
+	VipsImage *made = NULL;
+	int failed;
+
+	if (alpha == NULL)
+		return 0;
+	failed = canvas_settle(canvas, 0);
+	if (failed == 0)
+		failed = canvas_replace(canvas, made, vips_bandjoin2(canvas->image, alpha, &made, NULL),
+								"join");
+	g_object_unref(alpha);
+	return failed;
+}
+
+/* Make the image as transparent as a mask says: one band of 8 bits, of the image's size. */
+int
+canvas_multiply_alpha(Canvas *canvas, VipsImage *mask)
+{
+	VipsImage *alpha;
+	VipsImage *product = NULL;
+	VipsImage *scaled = NULL;
+	VipsImage *made = NULL;
+	int failed;
+
+	if (canvas_add_alpha(canvas) != 0 || canvas_detach_alpha(canvas, &alpha) != 0)
+		return -1;
+	failed = vips_multiply(alpha, mask, &product, NULL) != 0 ||
+			 vips_linear1(product, &scaled, 1.0 / 255, 0.5, "uchar", TRUE, NULL) != 0;
+	g_object_unref(alpha);
+	VIPS_UNREF(product);
+	if (!failed)
+		failed = vips_bandjoin2(canvas->image, scaled, &made, NULL) != 0;
+	VIPS_UNREF(scaled);
+	return canvas_replace(canvas, made, failed, "mask");
+}
+
+/*
+ * Lay the image on a larger ground.
+ *
+ * place		where its upper left corner goes, and the size of the ground
+ * background	its colour, where extend is by colour; alpha appears where it has some
+ */
+int
+canvas_embed(Canvas *canvas, const VipsRect *place, VipsExtend extend,
+			 const double background[4])
+{
+	bool grey = background[0] == background[1] && background[1] == background[2];
+	double colour[4] = {background[0], background[1], background[2], background[3]};
+	VipsImage *made = NULL;
+	VipsArrayDouble *ground;
+	int failed;
+
+	if (canvas_check_size(canvas, place->width, place->height) != 0)
+		return -1;
+	if (extend == VIPS_EXTEND_BACKGROUND &&
+		((!grey && canvas_to_rgb(canvas) != 0) ||
+		 (background[3] < 255 && canvas_add_alpha(canvas) != 0)))
+		return -1;
+	if (canvas->image->Bands == 2)
+		colour[1] = background[3];
+	ground = vips_array_double_new(colour, canvas->image->Bands);
+	failed = vips_embed(canvas->image, &made, place->left, place->top, place->width,
+						place->height, "extend", extend, "background", ground, NULL);
+	vips_area_unref(VIPS_AREA(ground));
+	return canvas_replace(canvas, made, failed, "extend");
+}
+
+/* Keep a rectangle that lies inside. */
+int
+canvas_extract(Canvas *canvas, int x, int y, int width, int height)
+{
+	VipsImage *made = NULL;
+
+	return canvas_replace(canvas, made,
+						  vips_extract_area(canvas->image, &made, x, y, width, height, NULL),
+						  "crop");
+}
+
 void
 canvas_clear(Canvas *canvas)
 {
-	if (canvas->image != NULL)
-		g_object_unref(canvas->image);
-	canvas->image = NULL;
+	VIPS_UNREF(canvas->image);
+	VIPS_UNREF(canvas->origin);
+	if (canvas->report != NULL)
+		vips_area_unref(VIPS_AREA(canvas->report));
+	canvas->report = NULL;
 }

@@ -15,17 +15,23 @@
 #include "codec/problem.h"
 
 typedef struct Request Request;
+typedef struct StepMemory StepMemory;
 
 typedef struct Canvas
 {
 	Request *request;
 	Problem *problem;
-	VipsImage *image;	  /* owned */
+	VipsImage *image;	  /* owned; the pages of an animation one below another */
+	int pages;			  /* in it, all of one height */
+	int page;			  /* which one this is, while a step is made page by page */
+	StepMemory *memory;	  /* what the pages of the step in work share; NULL: no step */
 	bool sequential;	  /* rows can only be taken once, from the top */
 	int full_width;		  /* what the source was before shrink-on-load, oriented; */
 	int full_height;	  /* 0 once a step has been made */
 	const Format *source; /* format it came in */
+	VipsImage *origin;	  /* owned: the source as it was opened, for its metadata */
 	EncodeOptions encode; /* how it will go out */
+	VipsBlob *report;	  /* owned: what a step made instead of an image; NULL: none did */
 } Canvas;
 
 int canvas_replace(Canvas *canvas, VipsImage *image, int failed, const char *what);
@@ -36,6 +42,12 @@ int canvas_to_rgb(Canvas *canvas);
 int canvas_add_alpha(Canvas *canvas);
 int canvas_flatten(Canvas *canvas, const double rgba[4]);
 int canvas_check_size(Canvas *canvas, double width, double height);
+int canvas_detach_alpha(Canvas *canvas, VipsImage **alpha);
+int canvas_attach_alpha(Canvas *canvas, VipsImage *alpha);
+int canvas_multiply_alpha(Canvas *canvas, VipsImage *mask);
+int canvas_embed(Canvas *canvas, const VipsRect *place, VipsExtend extend,
+				 const double background[4]);
+int canvas_extract(Canvas *canvas, int x, int y, int width, int height);
 void canvas_clear(Canvas *canvas);
 
 #endif

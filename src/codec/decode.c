@@ -1,8 +1,6 @@
 /*
  * decode.c
  *		From the bytes of a file to a canvas: upright, 8 bits, sRGB or grey, no metadata.
- *
- * Of an animation the first page is read.
  */
 #include <string.h>
 
@@ -12,7 +10,9 @@
 #include <vips/vector.h>
 
 #include "codec/decode.h"
+#include "codec/pages.h"
 #include "codec/resize.h"
+#include "codec/steps.h"
 
 /* Below this many pixels, threads and compiled loops cost more than they save. */
 #define LARGE_PIXELS 300000
@@ -126,6 +126,33 @@ shrink_on_load(Canvas *canvas, const SourceBytes *source, Pipeline *const *pipel
 	return 0;
 }
 
+/* Open the image again with all its pages, where somebody looks at them. */
+static int
+open_pages(Canvas *canvas, const SourceBytes *source, Pipeline *const *pipelines, int count)
+{
+	int pages = vips_image_get_n_pages(canvas->image);
+	VipsImage *made;
+	bool wanted = false;
+
+	for (int i = 0; i < count && !wanted; i++)
+		wanted = steps_want_pages(pipelines[i], canvas->source);
+	if (!wanted || pages <= 1)
+		return 0;
+	if (canvas->source->load((void *) source->bytes, source->length, &made, "n", -1, "fail_on",
+							 canvas->source->fail_on, "access", VIPS_ACCESS_SEQUENTIAL,
+							 NULL) != 0)
+	{
+		if (canvas->source->pages == PAGES_DOCUMENT)
+			return problem_of_vips(canvas->problem, FAILURE_FEATURE,
+								   "pages of different sizes are not read");
+		return problem_of_vips(canvas->problem, FAILURE_MALFORMED, "animation is damaged");
+	}
+	g_object_unref(canvas->image);
+	canvas->image = made;
+	canvas->pages = made->Ysize / VIPS_MAX(1, vips_image_get_page_height(made));
+	return 0;
+}
+
 /* 16 bits and alpha: lcms would leave the alpha as it is, so it goes its own way. */
 static int
 split_alpha(Canvas *canvas, VipsImage **alpha)
@@ -155,22 +182,6 @@ split_alpha(Canvas *canvas, VipsImage **alpha)
 	made = NULL;
 	return canvas_replace(
 		canvas, made, vips_extract_band(canvas->image, &made, 0, "n", colours, NULL), "split");
-}
-
-static int
-join_alpha(Canvas *canvas, VipsImage *alpha)
-{
-	VipsImage *made = NULL;
-	int failed;
-
-	if (alpha == NULL)
-		return 0;
-	failed = canvas_settle(canvas, 0);
-	if (failed == 0)
-		failed = canvas_replace(canvas, made, vips_bandjoin2(canvas->image, alpha, &made, NULL),
-								"join");
-	g_object_unref(alpha);
-	return failed;
 }
 
 static bool
@@ -221,9 +232,9 @@ drop_extra_bands(Canvas *canvas)
 static int
 drop_metadata(Canvas *canvas)
 {
-	static const char *const kept[] = {"width",	 "height",		   "bands",	   "format",
-									   "coding", "interpretation", "xoffset",  "yoffset",
-									   "xres",	 "yres",		   "filename", NULL};
+	static const char *const kept[] = {
+		"width",   "height", "bands", "format",	  "coding", "interpretation", "xoffset",
+		"yoffset", "xres",	 "yres",  "filename", "delay",	"loop",			  NULL};
 	VipsImage *made = NULL;
 	char **fields;
 
@@ -243,7 +254,7 @@ turn_upright(Canvas *canvas, int orientation)
 {
 	VipsImage *made = NULL;
 
-	if (orientation == 1)
+	if (orientation == 1 || canvas->pages > 1)
 		return 0;
 	/* Mirrored left to right needs no row twice; all else does. */
 	if (orientation != 2 && canvas_to_memory(canvas) != 0)
@@ -285,8 +296,12 @@ decode(Canvas *canvas, const SourceBytes *source, Pipeline *const *pipelines, in
 	canvas->full_width = orientation >= 5 ? canvas->image->Ysize : canvas->image->Xsize;
 	canvas->full_height = orientation >= 5 ? canvas->image->Xsize : canvas->image->Ysize;
 	canvas->sequential = true;
-	if (shrink_on_load(canvas, source, pipelines, count) != 0)
+	canvas->pages = 1;
+	if (open_pages(canvas, source, pipelines, count) != 0 ||
+		shrink_on_load(canvas, source, pipelines, count) != 0)
 		return -1;
+	canvas->origin = canvas->image;
+	g_object_ref(canvas->origin);
 	choose_effort(canvas->image, canvas->request);
 	if (drop_extra_bands(canvas) != 0 || split_alpha(canvas, &alpha) != 0)
 		return -1;
@@ -295,8 +310,10 @@ decode(Canvas *canvas, const SourceBytes *source, Pipeline *const *pipelines, in
 		VIPS_UNREF(alpha);
 		return -1;
 	}
-	if (join_alpha(canvas, alpha) != 0 || canvas_settle(canvas, 0) != 0 ||
+	if (canvas_attach_alpha(canvas, alpha) != 0 || canvas_settle(canvas, 0) != 0 ||
 		turn_upright(canvas, orientation) != 0)
 		return -1;
-	return drop_metadata(canvas);
+	if (drop_metadata(canvas) != 0)
+		return -1;
+	return canvas->pages > 1 ? canvas_to_memory(canvas) : 0;
 }

@@ -5,12 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "codec/blocks.h"
 #include "codec/decode.h"
 #include "codec/describe.h"
 #include "codec/exif.h"
 #include "codec/reply.h"
 #include "wire/exit.h"
 #include "wire/memfd.h"
+#include "wire/sniff.h"
 
 typedef struct Subject
 {
@@ -96,22 +98,50 @@ colourspace_name(const VipsImage *image)
 	}
 }
 
+static const void *
+blob_of(const VipsImage *image, const char *name, size_t *size)
+{
+	const void *data = NULL;
+
+	if (vips_image_get_typeof(image, name) == 0 ||
+		vips_image_get_blob(image, name, &data, size) != 0)
+		return NULL;
+	return data;
+}
+
 static void
 describe_blocks(Json *json, const Subject *subject)
 {
 	const void *data;
 	size_t size;
 
-	if (vips_image_get_typeof(subject->image, VIPS_META_ICC_NAME) != 0 &&
-		vips_image_get_blob(subject->image, VIPS_META_ICC_NAME, &data, &size) == 0)
+	if ((data = blob_of(subject->image, VIPS_META_ICC_NAME, &size)) != NULL)
+		icc_describe(json, data, size);
+	if ((data = blob_of(subject->image, VIPS_META_IPTC_NAME, &size)) != NULL)
+		iptc_describe(json, data, size);
+	if ((data = blob_of(subject->image, VIPS_META_XMP_NAME, &size)) != NULL)
+		xmp_describe(json, data, size);
+}
+
+/* When the pages of an animation follow, and how often they come round. */
+static void
+describe_timing(Json *json, const Subject *subject)
+{
+	int *delays;
+	int count;
+	int loop;
+
+	if (subject->format->pages != PAGES_ANIMATION || vips_image_get_n_pages(subject->image) < 2)
+		return;
+	if (vips_image_get_array_int(subject->image, "delay", &delays, &count) == 0)
 	{
-		json_open(json, "icc");
-		json_number(json, "bytes", (double) size);
-		json_close(json);
+		json_array(json, "delays_ms");
+		for (int i = 0; i < count; i++)
+			json_number(json, NULL, delays[i]);
+		json_array_close(json);
 	}
-	json_bool(json, "has_iptc",
-			  vips_image_get_typeof(subject->image, VIPS_META_IPTC_NAME) != 0);
-	json_bool(json, "has_xmp", vips_image_get_typeof(subject->image, VIPS_META_XMP_NAME) != 0);
+	if (vips_image_get_int(subject->image, "loop", &loop) == 0)
+		json_number(json, "loop", loop);
 }
 
 static void
@@ -121,20 +151,14 @@ describe_exif(Json *json, const Subject *subject)
 	const void *data;
 	size_t size;
 
-	if (vips_image_get_typeof(subject->image, VIPS_META_EXIF_NAME) != 0 &&
-		vips_image_get_blob(subject->image, VIPS_META_EXIF_NAME, &data, &size) == 0)
+	if ((data = blob_of(subject->image, VIPS_META_EXIF_NAME, &size)) != NULL)
 		exif_describe(json, data, size, warnings);
 	if (warnings->len > 0)
 	{
-		Json list = {.text = g_string_new(NULL)};
-
+		json_array(json, "warnings");
 		for (guint i = 0; i < warnings->len; i++)
-			json_text(&list, NULL, warnings->pdata[i]);
-		if (json->comma)
-			g_string_append_c(json->text, ',');
-		g_string_append_printf(json->text, "\"warnings\":[%s]", list.text->str);
-		json->comma = true;
-		g_string_free(list.text, TRUE);
+			json_text(json, NULL, warnings->pdata[i]);
+		json_array_close(json);
 	}
 	g_ptr_array_free(warnings, TRUE);
 }
@@ -156,6 +180,7 @@ describe_json(const Subject *subject, const Description *description)
 	json_number(&json, "bits", (double) vips_format_sizeof(subject->image->BandFmt) * 8);
 	json_bool(&json, "has_alpha", description->has_alpha);
 	json_number(&json, "pages", description->pages);
+	describe_timing(&json, subject);
 	describe_blocks(&json, subject);
 	describe_exif(&json, subject);
 	json_close(&json);
@@ -169,7 +194,7 @@ send_description(uint32_t id, const Subject *subject)
 	VipsImage *image = subject->image;
 	Description description = {.complete = true,
 							   .format = subject->format->name,
-							   .mime = subject->format->mime,
+							   .mime = sniff_mime(subject->format->name),
 							   .width = (uint32_t) (sideways ? image->Ysize : image->Xsize),
 							   .height = (uint32_t) (sideways ? image->Xsize : image->Ysize),
 							   .pages = (uint32_t) vips_image_get_n_pages(image),

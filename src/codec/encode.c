@@ -8,8 +8,11 @@
 
 #include "codec/canvas.h"
 #include "codec/heif_check.h"
-#include "codec/preview.h"
+#include "codec/metadata.h"
+#include "codec/optimize.h"
+#include "codec/pages.h"
 #include "codec/request.h"
+#include "codec/strip.h"
 #include "wire/memfd.h"
 #include "wire/pipeline.h"
 
@@ -38,6 +41,8 @@ static const Option options[] = {
 	{"webp", "lossless", ARGUMENT_BOOL, 0, 1, "lossless"},
 	{"webp", "near_lossless", ARGUMENT_BOOL, 0, 1, "near-lossless"},
 	{"webp", "effort", ARGUMENT_INT, 0, 6, "effort"},
+	{"webp", "alpha_quality", ARGUMENT_INT, 0, 100, "alpha-q"},
+	{"webp", "smart_subsample", ARGUMENT_BOOL, 0, 1, "smart-subsample"},
 	{"avif", "lossless", ARGUMENT_BOOL, 0, 1, "lossless"},
 	{"avif", "effort", ARGUMENT_INT, 0, 9, "effort"},
 	{"avif", "subsampling", ARGUMENT_TEXT, 0, 0, "subsample-mode"},
@@ -85,7 +90,7 @@ find_option(const Format *format, const char *name)
 static int
 unknown_option(Canvas *canvas, const Format *format, const char *name)
 {
-	GString *known = g_string_new("It takes background");
+	GString *known = g_string_new("It takes background, keep");
 
 	for (size_t i = 0; i < G_N_ELEMENTS(options); i++)
 		if (strcmp(options[i].format, format->name) == 0)
@@ -117,9 +122,6 @@ encode_check_option(Canvas *canvas, const Format *format, const Argument *option
 	const char *name = option_name(option);
 	const Option *row = find_option(format, name);
 
-	if (strcmp(name, "keep") == 0)
-		return problem_set(canvas->problem, FAILURE_FEATURE,
-						   "metadata cannot be kept in an output yet");
 	if (row == NULL)
 		return unknown_option(canvas, format, name);
 	if (option->type != row->type)
@@ -142,8 +144,12 @@ encode_check_option(Canvas *canvas, const Format *format, const Argument *option
 const Format *
 encode_format(const Canvas *canvas)
 {
+	if (canvas->report != NULL)
+		return format_report;
 	if (canvas->encode.format != NULL)
 		return canvas->encode.format;
+	if (canvas->pages > 1 && canvas->source->pages != PAGES_ANIMATION)
+		return format_webp;
 	if (canvas->source->saver == NULL ||
 		(vips_image_hasalpha(canvas->image) && !canvas->source->alpha))
 		return format_png;
@@ -216,25 +222,55 @@ set_defaults(VipsOperation *saver, const Format *format, int quality)
 }
 
 static int
-save(Canvas *canvas, const Format *format, VipsBlob **blob)
+check_side(Canvas *canvas, const Format *format)
 {
-	VipsOperation *saver = vips_operation_new(format->saver);
-	char message[64];
+	int width = canvas->image->Xsize;
+	int height = page_height(canvas);
 
-	if (format->max_side_px > 0 && (canvas->image->Xsize > format->max_side_px ||
-									canvas->image->Ysize > format->max_side_px))
-	{
-		g_object_unref(saver);
-		return problem_set(canvas->problem, FAILURE_LIMIT,
-						   "%s holds at most %d pixels a side, not %d x %d", format->name,
-						   format->max_side_px, canvas->image->Xsize, canvas->image->Ysize);
-	}
-	if (saver == NULL)
-		return problem_of_vips(canvas->problem, FAILURE_UNSUPPORTED, "format is not written");
-	g_object_set(saver, "in", canvas->image, NULL);
-	set_defaults(saver, format, canvas->encode.quality);
+	if (format->max_side_px == 0 ||
+		(width <= format->max_side_px && height <= format->max_side_px))
+		return 0;
+	return problem_set(canvas->problem, FAILURE_LIMIT,
+					   "%s holds at most %d pixels a side, not %d x %d", format->name,
+					   format->max_side_px, width, height);
+}
+
+/* The image with what the file says besides pixels; the caller unrefs it. */
+static VipsImage *
+dress(Canvas *canvas)
+{
+	VipsImage *dressed;
+
+	if (vips_copy(canvas->image, &dressed, NULL) != 0)
+		return NULL;
+	if (canvas->pages > 1)
+		vips_image_set_int(dressed, VIPS_META_PAGE_HEIGHT, page_height(canvas));
+	metadata_attach(canvas, dressed, canvas->encode.keep);
+	return dressed;
+}
+
+static void
+set_properties(Canvas *canvas, VipsOperation *saver, const Format *format, VipsImage *image,
+			   int quality)
+{
+	unsigned keep = canvas->encode.keep;
+
+	g_object_set(saver, "in", image, NULL);
+	set_defaults(saver, format, quality);
+	if ((keep & ~(unsigned) KEEP_ICC) != 0)
+		g_object_set(saver, "strip", FALSE, NULL);
+	if ((keep & KEEP_ICC) != 0 &&
+		g_object_class_find_property(G_OBJECT_GET_CLASS(saver), "profile") != NULL)
+		g_object_set(saver, "profile", "srgb", NULL);
 	for (int i = 0; i < canvas->encode.option_count && format == canvas->encode.format; i++)
 		set_option(saver, format, canvas->encode.options[i]);
+}
+
+static int
+run_saver(Canvas *canvas, VipsOperation *saver, const Format *format, VipsBlob **blob)
+{
+	char message[64];
+
 	request_watch(canvas->request, canvas->image);
 	if (vips_cache_operation_buildp(&saver) != 0)
 	{
@@ -254,20 +290,73 @@ save(Canvas *canvas, const Format *format, VipsBlob **blob)
 	return 0;
 }
 
+/* libvips writes EXIF of its own into WebP, asked to strip or not. */
 static int
-to_memfd(Canvas *canvas, const void *data, size_t size, int *fd)
+drop_own_exif(Canvas *canvas, const Format *format, VipsBlob **blob)
+{
+	GByteArray *stripped;
+	SourceBytes written;
+	int failed;
+
+	if (strcmp(format->name, "webp") != 0)
+		return 0;
+	written.bytes = vips_blob_get(*blob, &written.length);
+	stripped = g_byte_array_sized_new((guint) written.length);
+	failed = strip_file(format, &written, canvas->encode.keep, canvas->problem, stripped);
+	vips_area_unref(VIPS_AREA(*blob));
+	*blob = NULL;
+	if (failed == 0)
+		*blob = vips_blob_copy(stripped->data, stripped->len);
+	g_byte_array_free(stripped, TRUE);
+	return failed;
+}
+
+/*
+ * Write the image in a format.
+ *
+ * quality	1 to 100; 0: the format's default
+ * blob		the file, the caller's to unref
+ */
+int
+encode_save(Canvas *canvas, const Format *format, int quality, VipsBlob **blob)
+{
+	VipsOperation *saver;
+	VipsImage *dressed;
+
+	if (check_side(canvas, format) != 0)
+		return -1;
+	saver = vips_operation_new(format->saver);
+	if (saver == NULL)
+		return problem_of_vips(canvas->problem, FAILURE_UNSUPPORTED, "format is not written");
+	dressed = dress(canvas);
+	if (dressed == NULL)
+	{
+		g_object_unref(saver);
+		return problem_of_vips(canvas->problem, FAILURE_INTERNAL, "could not copy the image");
+	}
+	set_properties(canvas, saver, format, dressed, quality);
+	g_object_unref(dressed);
+	return run_saver(canvas, saver, format, blob) != 0 ? -1
+													   : drop_own_exif(canvas, format, blob);
+}
+
+/*
+ * Put bytes into a sealed memfd, the caller's to close.
+ */
+int
+encode_to_memfd(Problem *problem, const void *data, size_t size, int *fd)
 {
 	*fd = memfd_new("image");
 	if (*fd < 0)
-		return problem_set(canvas->problem, FAILURE_INTERNAL,
-						   "could not create a memory file: %s", strerror(errno));
+		return problem_set(problem, FAILURE_INTERNAL, "could not create a memory file: %s",
+						   strerror(errno));
 	if (memfd_append(*fd, data, size) && memfd_seal(*fd))
 		return 0;
 	if (errno == EFBIG)
-		problem_set(canvas->problem, FAILURE_LIMIT, "result of %zu bytes is too large", size);
+		problem_set(problem, FAILURE_LIMIT, "result of %zu bytes is too large", size);
 	else
-		problem_set(canvas->problem, FAILURE_MEMORY, "could not write %zu bytes to memory: %s",
-					size, strerror(errno));
+		problem_set(problem, FAILURE_MEMORY, "could not write %zu bytes to memory: %s", size,
+					strerror(errno));
 	close(*fd);
 	return -1;
 }
@@ -280,10 +369,27 @@ check_written(Canvas *canvas, const Format *format, const void *data, size_t siz
 		heif_check(data, size, vips_image_hasalpha(canvas->image)))
 		return 0;
 	problem_set(canvas->problem, FAILURE_MEMORY, "image codec process ran out of memory");
-	problem_detail(canvas->problem, "The %s encoder left a file without a picture.",
-				   format->name);
+	problem_detail(
+		canvas->problem,
+		"The %s encoder left a file without a picture; of a few odd sizes it does so "
+		"with memory left.",
+		format->name);
 	problem_hint(canvas->problem, "imgexport.codec_memory sets the limit.");
 	return -1;
+}
+
+/* What goes out: a report as it is, else the image, at the quality asked for or looked for. */
+static int
+write_blob(Canvas *canvas, const Format *format, VipsBlob **blob)
+{
+	if (canvas->report != NULL)
+	{
+		*blob = (VipsBlob *) vips_area_copy(VIPS_AREA(canvas->report));
+		return 0;
+	}
+	if (canvas->encode.max_bytes > 0 || canvas->encode.min_ssim > 0)
+		return optimize(canvas, format, blob);
+	return encode_save(canvas, format, canvas->encode.quality, blob);
 }
 
 /*
@@ -302,13 +408,13 @@ encode(Canvas *canvas, int *fd, uint64_t *length)
 	size_t size;
 	int failed;
 
-	failed = format == format_ansi ? preview_write(canvas, &blob) : save(canvas, format, &blob);
+	failed = write_blob(canvas, format, &blob);
 	if (failed != 0)
 		return -1;
 	data = vips_blob_get(blob, &size);
 	failed = check_written(canvas, format, data, size);
 	if (failed == 0)
-		failed = to_memfd(canvas, data, size, fd);
+		failed = encode_to_memfd(canvas->problem, data, size, fd);
 	*length = size;
 	vips_area_unref(VIPS_AREA(blob));
 	return failed;

@@ -12,37 +12,38 @@
 
 /* Damage is an error, also where a viewer would show half a picture; libjpeg only warns of it. */
 static const Format formats[] = {
-	{"jpeg", "image/jpeg", "jpeg", "VipsForeignLoadJpeg", VIPS_FAIL_ON_WARNING,
-	 vips_jpegload_buffer, "jpegsave_buffer", false, 65535},
-	{"png", "image/png", "png", "VipsForeignLoadPng", VIPS_FAIL_ON_ERROR, vips_pngload_buffer,
-	 "pngsave_buffer", true, 0},
-	{"webp", "image/webp", "webp", "VipsForeignLoadWebp", VIPS_FAIL_ON_ERROR,
-	 vips_webpload_buffer, "webpsave_buffer", true, 16383},
-	{"gif", "image/gif", "gif", "VipsForeignLoadNsgif", VIPS_FAIL_ON_ERROR, vips_gifload_buffer,
-	 "gifsave_buffer", true, 65535},
-	{"tiff", "image/tiff", "tiff", "VipsForeignLoadTiff", VIPS_FAIL_ON_ERROR,
-	 vips_tiffload_buffer, "tiffsave_buffer", true, 0},
-	{"avif", "image/avif", "heif", "VipsForeignLoadHeif", VIPS_FAIL_ON_ERROR,
-	 vips_heifload_buffer, "heifsave_buffer", true, 16384},
-	{"heif", "image/heif", "heif", "VipsForeignLoadHeif", VIPS_FAIL_ON_ERROR,
-	 vips_heifload_buffer, "heifsave_buffer", true, 16384},
+	{"jpeg", "jpeg", "VipsForeignLoadJpeg", VIPS_FAIL_ON_WARNING, vips_jpegload_buffer,
+	 "jpegsave_buffer", PAGES_ONE, false, 65535},
+	{"png", "png", "VipsForeignLoadPng", VIPS_FAIL_ON_ERROR, vips_pngload_buffer,
+	 "pngsave_buffer", PAGES_ONE, true, 0},
+	{"webp", "webp", "VipsForeignLoadWebp", VIPS_FAIL_ON_ERROR, vips_webpload_buffer,
+	 "webpsave_buffer", PAGES_ANIMATION, true, 16383},
+	{"gif", "gif", "VipsForeignLoadNsgif", VIPS_FAIL_ON_ERROR, vips_gifload_buffer,
+	 "gifsave_buffer", PAGES_ANIMATION, true, 65535},
+	{"tiff", "tiff", "VipsForeignLoadTiff", VIPS_FAIL_ON_ERROR, vips_tiffload_buffer,
+	 "tiffsave_buffer", PAGES_DOCUMENT, true, 0},
+	{"avif", "heif", "VipsForeignLoadHeif", VIPS_FAIL_ON_ERROR, vips_heifload_buffer,
+	 "heifsave_buffer", PAGES_DOCUMENT, true, 16384},
+	{"heif", "heif", "VipsForeignLoadHeif", VIPS_FAIL_ON_ERROR, vips_heifload_buffer,
+	 "heifsave_buffer", PAGES_DOCUMENT, true, 16384},
 	/* recognised, to be refused by name */
-	{"svg", "image/svg+xml", "svg", NULL, 0, NULL, NULL, false, 0},
-	{"pdf", "application/pdf", "pdf", NULL, 0, NULL, NULL, false, 0},
-	{"jxl", "image/jxl", "jxl", NULL, 0, NULL, NULL, false, 0},
-	{"jp2", "image/jp2", "jp2", NULL, 0, NULL, NULL, false, 0},
-	{"bmp", "image/bmp", "bmp", NULL, 0, NULL, NULL, false, 0},
-	{"psd", "image/vnd.adobe.photoshop", "psd", NULL, 0, NULL, NULL, false, 0},
-	{"ico", "image/x-icon", "ico", NULL, 0, NULL, NULL, false, 0},
-	{"exr", "image/x-exr", "exr", NULL, 0, NULL, NULL, false, 0},
-	/* written only: a picture as text */
-	{"ansi", "text/plain", "ansi", NULL, 0, NULL, NULL, true, 0},
+	{"svg", "svg", NULL, 0, NULL, NULL, PAGES_ONE, false, 0},
+	{"pdf", "pdf", NULL, 0, NULL, NULL, PAGES_ONE, false, 0},
+	{"jxl", "jxl", NULL, 0, NULL, NULL, PAGES_ONE, false, 0},
+	{"jp2", "jp2", NULL, 0, NULL, NULL, PAGES_ONE, false, 0},
+	{"bmp", "bmp", NULL, 0, NULL, NULL, PAGES_ONE, false, 0},
+	{"psd", "psd", NULL, 0, NULL, NULL, PAGES_ONE, false, 0},
+	{"ico", "ico", NULL, 0, NULL, NULL, PAGES_ONE, false, 0},
+	{"exr", "exr", NULL, 0, NULL, NULL, PAGES_ONE, false, 0},
+	/* written only: what is no image */
+	{"report", "report", NULL, 0, NULL, NULL, PAGES_ONE, true, 0},
 };
 
 static bool allowed[G_N_ELEMENTS(formats)];
 
 const Format *const format_png = &formats[1];
-const Format *const format_ansi = &formats[G_N_ELEMENTS(formats) - 1];
+const Format *const format_webp = &formats[2];
+const Format *const format_report = &formats[G_N_ELEMENTS(formats) - 1];
 
 /*
  * Allow the loaders of the listed families (comma separated) and block all others in libvips.

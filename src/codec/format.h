@@ -11,17 +11,25 @@
 
 typedef int (*FormatLoad)(void *data, size_t size, VipsImage **image, ...);
 
+/* How many pages a file of a format has. */
+typedef enum FormatPages
+{
+	PAGES_ONE,
+	PAGES_ANIMATION, /* frames, shown one after another */
+	PAGES_DOCUMENT	 /* pictures of their own; read where a page is asked for */
+} FormatPages;
+
 typedef struct Format
 {
 	const char *name;
-	const char *mime;
 	const char *family;		  /* as imgexport.allowed_loaders names it */
 	const char *loader_class; /* libvips' class of its loaders */
 	VipsFailOn fail_on;		  /* what its loader says of a damaged body */
 	FormatLoad load;		  /* NULL: not read here */
 	const char *saver;		  /* libvips' operation; NULL: not written */
-	bool alpha;				  /* can hold transparency */
-	int max_side_px;		  /* it can hold; 0: no limit of its own */
+	FormatPages pages;
+	bool alpha;		 /* can hold transparency */
+	int max_side_px; /* it can hold; 0: no limit of its own */
 } Format;
 
 void formats_allow(const char *families);
@@ -31,6 +39,7 @@ const Format *format_of_bytes(const unsigned char *bytes, size_t size);
 char *formats_list(bool loaders);
 
 extern const Format *const format_png;
-extern const Format *const format_ansi;
+extern const Format *const format_webp;
+extern const Format *const format_report;
 
 #endif

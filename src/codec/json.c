@@ -55,6 +55,22 @@ json_close(Json *json)
 	json->comma = true;
 }
 
+/* Open an array; its members have no key. */
+void
+json_array(Json *json, const char *key)
+{
+	start_member(json, key);
+	g_string_append_c(json->text, '[');
+	json->comma = false;
+}
+
+void
+json_array_close(Json *json)
+{
+	g_string_append_c(json->text, ']');
+	json->comma = true;
+}
+
 void
 json_text(Json *json, const char *key, const char *value)
 {

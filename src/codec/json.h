@@ -17,6 +17,8 @@ typedef struct Json
 
 void json_open(Json *json, const char *key);
 void json_close(Json *json);
+void json_array(Json *json, const char *key);
+void json_array_close(Json *json);
 void json_text(Json *json, const char *key, const char *value);
 void json_number(Json *json, const char *key, double value);
 void json_bool(Json *json, const char *key, bool value);

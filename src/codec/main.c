@@ -24,6 +24,15 @@
 #define REUSE_BYTES (32 << 20)
 #define TRIM_AFTER_MS 500
 
+/* What Pango and Fontconfig read when a text is rendered; nothing else can be opened. */
+static const char *const font_paths[] = {"/usr/share/fonts",
+										 "/usr/local/share/fonts",
+										 "/etc/fonts",
+										 "/usr/share/fontconfig",
+										 "/usr/share/xml/fontconfig",
+										 "/var/cache/fontconfig",
+										 NULL};
+
 /* GLib's log goes nowhere; when GLib cannot allocate it says so here and would abort next. */
 static GLogWriterOutput
 on_log(GLogLevelFlags level, const GLogField *fields, gsize count, gpointer data)
@@ -111,7 +120,7 @@ main(int argc, char **argv)
 {
 	static Frame frame;
 	ProgramArguments arguments = program_start(argc, argv);
-	SandboxProfile profile = {.network = false, .readable = NULL};
+	SandboxProfile profile = {.network = false, .readable = font_paths};
 	SandboxState sandbox;
 	char *text;
 

@@ -5,13 +5,16 @@
  * Pipelines of one source that begin with the same steps are the tails of one
  * image: what they share is made once.
  */
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "codec/decode.h"
+#include "codec/pages.h"
 #include "codec/render.h"
 #include "codec/reply.h"
 #include "codec/steps.h"
+#include "codec/strip.h"
 #include "wire/exit.h"
 
 /* Where in a pipeline the last failure was, for the report. */
@@ -80,14 +83,14 @@ static int
 finish_output(Canvas *canvas, int index, uint32_t id, Times *times)
 {
 	gint64 start = g_get_monotonic_time();
-	Output output = {.index = index, .pages = 1};
+	Output output = {.index = index, .pages = (uint32_t) canvas->pages};
 	int fd;
 
 	if (encode(canvas, &fd, &output.length) != 0)
 		return -1;
 	output.format = encode_format(canvas)->name;
 	output.width = (uint32_t) canvas->image->Xsize;
-	output.height = (uint32_t) canvas->image->Ysize;
+	output.height = (uint32_t) page_height(canvas);
 	output.encode_us = (uint32_t) (g_get_monotonic_time() - start);
 	times->encode_us += output.encode_us;
 	reply_output(id, &output, fd);
@@ -102,6 +105,9 @@ branch(const Canvas *trunk)
 	Canvas canvas = *trunk;
 
 	g_object_ref(canvas.image);
+	g_object_ref(canvas.origin);
+	if (canvas.report != NULL)
+		canvas.report = (VipsBlob *) vips_area_copy(VIPS_AREA(canvas.report));
 	return canvas;
 }
 
@@ -172,6 +178,67 @@ render_group(Request *request, Pipeline *const *pipelines, const int *outputs, i
 	return failed;
 }
 
+/* Is taking metadata out all that a pipeline does? */
+static bool
+only_strips(const Pipeline *pipeline)
+{
+	return pipeline->step_count == 1 && strcmp(pipeline->steps[0].name, "strip") == 0;
+}
+
+/* Copy a file without its metadata; no pixel is decoded. */
+static int
+copy_stripped(Request *request, const Pipeline *pipeline, int index, Problem *problem)
+{
+	const SourceBytes *source = &request->sources[pipeline->source];
+	const Format *format = decode_format(source, problem);
+	Output output = {.index = index, .pages = 1};
+	Canvas canvas = {.request = request, .problem = problem};
+	GByteArray *file;
+	int fd;
+
+	if (format == NULL || decode_header(format, source, problem, &canvas.image) != 0)
+		return -1;
+	output.format = format->name;
+	output.width = (uint32_t) canvas.image->Xsize;
+	output.height = (uint32_t) canvas.image->Ysize;
+	output.pages = (uint32_t) vips_image_get_n_pages(canvas.image);
+	file = g_byte_array_new();
+	if (step_run(&canvas, &pipeline->steps[0]) == 0 &&
+		strip_file(format, source, canvas.encode.keep, problem, file) == 0 &&
+		encode_to_memfd(problem, file->data, file->len, &fd) == 0)
+	{
+		output.length = file->len;
+		reply_output(request->id, &output, fd);
+		close(fd);
+	}
+	canvas_clear(&canvas);
+	g_byte_array_free(file, TRUE);
+	return problem->kind == 0 ? 0 : -1;
+}
+
+/* Answer what only strips, before the others are grouped by what they decode. */
+static int
+strip_files(Request *request, Pipeline **pipelines)
+{
+	for (int i = 0; i < request->message->pipeline_count; i++)
+	{
+		Problem problem = {0};
+
+		if (!only_strips(pipelines[i]))
+			continue;
+		if (copy_stripped(request, pipelines[i], i, &problem) != 0)
+		{
+			reply_failure(request->id, &problem, request->message->keep_going ? i : -1, 0,
+						  "strip");
+			if (!request->message->keep_going)
+				return -1;
+		}
+		pipeline_free(pipelines[i]);
+		pipelines[i] = NULL;
+	}
+	return 0;
+}
+
 /* Take the pipelines that start from the same source as the first one left. */
 static int
 take_group(Pipeline **all, int count, Pipeline **group, int *outputs)
@@ -209,6 +276,8 @@ render_all(Request *request, Pipeline **pipelines)
 	RenderDone done;
 	int count;
 
+	if (strip_files(request, pipelines) != 0)
+		return;
 	while ((count = take_group(pipelines, request->message->pipeline_count, group, outputs)) >
 		   0)
 	{

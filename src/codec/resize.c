@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "codec/pages.h"
+#include "codec/report.h"
 #include "codec/resize.h"
 
 #define SIZE_MAX_PX 100000
@@ -132,6 +134,10 @@ resize_possible_shrink(const Step *step, int width, int height)
 	int scaled_width;
 	int scaled_height;
 
+	int side = report_size(step->name);
+
+	if (side > 0)
+		return VIPS_MAX(1, VIPS_MAX(width, height) / side);
 	if (strcmp(step->name, "resize") != 0 && strcmp(step->name, "thumbnail") != 0 &&
 		strcmp(step->name, "normalize") != 0)
 		return 1;
@@ -162,63 +168,65 @@ scale(Canvas *canvas, const ResizeTarget *target, int width, int height)
 	return canvas_settle(canvas, premultiplied);
 }
 
-/* Cut to the frame where the picture is larger than it. */
+/*
+ * Cut to what is interesting.  The pages of an animation are all cut where the first one
+ * is, or the picture would jump.
+ */
 static int
-cut(Canvas *canvas, const ResizeTarget *target)
+cut_by_content(Canvas *canvas, int width, int height, int gravity)
 {
-	int width = target->width > 0 ? VIPS_MIN(target->width, canvas->image->Xsize)
-								  : canvas->image->Xsize;
-	int height = target->height > 0 ? VIPS_MIN(target->height, canvas->image->Ysize)
-									: canvas->image->Ysize;
 	VipsImage *made = NULL;
+	VipsInteresting interesting =
+		gravity == GRAVITY_ENTROPY ? VIPS_INTERESTING_ENTROPY : VIPS_INTERESTING_ATTENTION;
+
+	if (canvas->memory != NULL && canvas->memory->boxed)
+		return canvas_extract(canvas, canvas->memory->box.left, canvas->memory->box.top, width,
+							  height);
+	if (canvas_to_memory(canvas) != 0 ||
+		canvas_replace(canvas, made,
+					   vips_smartcrop(canvas->image, &made, width, height, "interesting",
+									  interesting, NULL),
+					   "crop") != 0)
+		return -1;
+	if (canvas->memory != NULL)
+	{
+		canvas->memory->boxed = true;
+		canvas->memory->box.left = -made->Xoffset;
+		canvas->memory->box.top = -made->Yoffset;
+	}
+	return 0;
+}
+
+/* Cut to a size, where the picture is larger than it; 0: this side stays. */
+int
+resize_cut(Canvas *canvas, int width, int height, int gravity)
+{
 	int x;
 	int y;
 
+	width = width > 0 ? VIPS_MIN(width, canvas->image->Xsize) : canvas->image->Xsize;
+	height = height > 0 ? VIPS_MIN(height, canvas->image->Ysize) : canvas->image->Ysize;
 	if (width == canvas->image->Xsize && height == canvas->image->Ysize)
 		return 0;
-	if (target->gravity >= GRAVITY_ENTROPY)
-	{
-		if (canvas_to_memory(canvas) != 0)
-			return -1;
-		return canvas_replace(canvas, made,
-							  vips_smartcrop(canvas->image, &made, width, height, "interesting",
-											 target->gravity == GRAVITY_ENTROPY
-												 ? VIPS_INTERESTING_ENTROPY
-												 : VIPS_INTERESTING_ATTENTION,
-											 NULL),
-							  "crop");
-	}
-	gravity_offset(target->gravity, canvas->image->Xsize - width, canvas->image->Ysize - height,
-				   &x, &y);
-	return canvas_replace(canvas, made,
-						  vips_extract_area(canvas->image, &made, x, y, width, height, NULL),
-						  "crop");
+	if (gravity >= GRAVITY_ENTROPY)
+		return cut_by_content(canvas, width, height, gravity);
+	gravity_offset(gravity, canvas->image->Xsize - width, canvas->image->Ysize - height, &x,
+				   &y);
+	return canvas_extract(canvas, x, y, width, height);
 }
 
 /* Put into the frame where the picture is smaller than it. */
 static int
 embed(Canvas *canvas, const ResizeTarget *target)
 {
-	int width = VIPS_MAX(target->width, canvas->image->Xsize);
-	int height = VIPS_MAX(target->height, canvas->image->Ysize);
-	VipsImage *made = NULL;
-	VipsArrayDouble *ground;
-	int failed;
-	int x;
-	int y;
+	VipsRect place = {.width = VIPS_MAX(target->width, canvas->image->Xsize),
+					  .height = VIPS_MAX(target->height, canvas->image->Ysize)};
 
-	if (width == canvas->image->Xsize && height == canvas->image->Ysize)
+	if (place.width == canvas->image->Xsize && place.height == canvas->image->Ysize)
 		return 0;
-	if (canvas_to_rgb(canvas) != 0 ||
-		(target->background[3] < 255 && canvas_add_alpha(canvas) != 0))
-		return -1;
-	gravity_offset(target->gravity, width - canvas->image->Xsize, height - canvas->image->Ysize,
-				   &x, &y);
-	ground = vips_array_double_new(target->background, canvas->image->Bands);
-	failed = vips_embed(canvas->image, &made, x, y, width, height, "extend",
-						VIPS_EXTEND_BACKGROUND, "background", ground, NULL);
-	vips_area_unref(VIPS_AREA(ground));
-	return canvas_replace(canvas, made, failed, "extend");
+	gravity_offset(target->gravity, place.width - canvas->image->Xsize,
+				   place.height - canvas->image->Ysize, &place.left, &place.top);
+	return canvas_embed(canvas, &place, VIPS_EXTEND_BACKGROUND, target->background);
 }
 
 /* Bring a canvas to a size. */
@@ -235,7 +243,7 @@ resize_to(Canvas *canvas, const ResizeTarget *target)
 	if (scale(canvas, target, width, height) != 0)
 		return -1;
 	if (target->fit == FIT_COVER)
-		return cut(canvas, target);
+		return resize_cut(canvas, target->width, target->height, target->gravity);
 	if (target->fit == FIT_CONTAIN)
 		return embed(canvas, target);
 	return 0;

@@ -20,6 +20,7 @@
 #include "compat.h"
 #include "helper/bulk.h"
 #include "helper/session.h"
+#include "image/describe.h"
 #include "image/format.h"
 #include "settings.h"
 #include "wire/message.h"
@@ -158,21 +159,28 @@ img_info(PG_FUNCTION_ARGS)
 		HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row_type), values, nulls)));
 }
 
-/* img_metadata(image bytea) returns jsonb */
-Datum
-img_metadata(PG_FUNCTION_ARGS)
+/* What the header of an image says, as JSON; errors as of img_metadata. */
+Jsonb *
+describe_metadata(Datum image)
 {
 	DescribeAnswer answer;
 	char *utf8;
 	char *json;
 
-	describe_or_raise(PG_GETARG_DATUM(0), DESCRIBE_METADATA, &answer);
+	describe_or_raise(image, DESCRIBE_METADATA, &answer);
 	if (answer.json == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_IMAGE_HELPER), errmsg("image helper sent no metadata")));
 	utf8 = pnstrdup(VARDATA(answer.json), VARSIZE(answer.json) - VARHDRSZ);
 	json = pg_any_to_server(utf8, strlen(utf8), PG_UTF8);
-	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
+}
+
+/* img_metadata(image bytea) returns jsonb */
+Datum
+img_metadata(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_JSONB_P(describe_metadata(PG_GETARG_DATUM(0)));
 }
 
 /* img_is_image(image bytea) returns boolean: damage is an answer, trouble of ours is an error. */

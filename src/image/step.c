@@ -1,6 +1,7 @@
 /*
  * step.c
- *		img_step, the one C function behind every image operation.
+ *		img_step, the one C function behind every image operation, and img_report, behind
+ *		every answer that is no image.
  *
  * What the operation is called and what its arguments are called it learns from its
  * own catalogue row; what they mean only the codec knows.
@@ -14,27 +15,22 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/syscache.h"
 
+#include "image/render.h"
 #include "image/step.h"
 #include "wire/frame.h"
 #include "wire/pipeline.h"
 
 PG_FUNCTION_INFO_V1(img_step);
-
-#define FUNCTION_PREFIX "img_"
-
-/* What the catalogue says of the function that was called; kept in fn_extra. */
-typedef struct StepSignature
-{
-	char *step; /* the function's name without its prefix */
-	int argument_count;
-	char **names;
-	Oid *types;
-} StepSignature;
+PG_FUNCTION_INFO_V1(img_report);
 
 static StepSignature *
 read_signature(FmgrInfo *function)
@@ -43,14 +39,15 @@ read_signature(FmgrInfo *function)
 	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function->fn_oid));
 	StepSignature *signature = palloc(sizeof *signature);
 	const char *name;
+	const char *underscore;
 	char *modes;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", function->fn_oid);
 	name = NameStr(((Form_pg_proc) GETSTRUCT(tuple))->proname);
-	if (strncmp(name, FUNCTION_PREFIX, strlen(FUNCTION_PREFIX)) == 0)
-		name += strlen(FUNCTION_PREFIX);
-	signature->step = pstrdup(name);
+	underscore = strchr(name, '_');
+	signature->step = pstrdup(underscore ? underscore + 1 : name);
+	signature->result = ((Form_pg_proc) GETSTRUCT(tuple))->prorettype;
 	signature->argument_count =
 		get_func_arg_info(tuple, &signature->types, &signature->names, &modes);
 	ReleaseSysCache(tuple);
@@ -60,7 +57,16 @@ read_signature(FmgrInfo *function)
 	return signature;
 }
 
-/* The elements of an array of scalars as one text, joined by commas. */
+/* What the catalogue says of the function that was called. */
+const StepSignature *
+step_signature(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+		fcinfo->flinfo->fn_extra = read_signature(fcinfo->flinfo);
+	return fcinfo->flinfo->fn_extra;
+}
+
+/* The elements of an array of strings and numbers as one text, joined by commas. */
 static char *
 array_text(Jsonb *array, const char *name)
 {
@@ -74,13 +80,45 @@ array_text(Jsonb *array, const char *name)
 	{
 		if (token != WJB_ELEM)
 			continue;
-		if (value.type != jbvString)
+		if (text.len > 0)
+			appendStringInfoChar(&text, ',');
+		if (value.type == jbvString)
+			appendBinaryStringInfo(&text, value.val.string.val, value.val.string.len);
+		else if (value.type == jbvNumeric)
+			appendStringInfoString(&text,
+								   DatumGetCString(DirectFunctionCall1(
+									   numeric_out, NumericGetDatum(value.val.numeric))));
+		else
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("elements of %s must be strings", name)));
-		appendStringInfo(&text, "%s%.*s", text.len > 0 ? "," : "", value.val.string.len,
-						 value.val.string.val);
+							errmsg("elements of %s must be strings or numbers", name)));
 	}
 	return text.data;
+}
+
+/* A text[] likewise; its NULLs are left out. */
+static char *
+text_array_text(Datum array)
+{
+	Datum *elements;
+	bool *nulls;
+	int count;
+	StringInfoData joined;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  &nulls, &count);
+	initStringInfo(&joined);
+	for (int i = 0; i < count; i++)
+		if (!nulls[i])
+			appendStringInfo(&joined, "%s%s", joined.len > 0 ? "," : "",
+							 TextDatumGetCString(elements[i]));
+	return joined.data;
+}
+
+/* The codec speaks UTF-8. */
+static void
+pack_text_argument(Packer *packer, const char *name, char *text)
+{
+	pack_argument_text(packer, name, pg_server_to_any(text, strlen(text), PG_UTF8));
 }
 
 static void
@@ -110,7 +148,7 @@ pack_json_value(Packer *packer, const char *name, JsonbValue *value)
 			pack_number(packer, name, value->val.numeric);
 			return true;
 		case jbvString:
-			pack_argument_text(packer, name,
+			pack_text_argument(packer, name,
 							   pnstrdup(value->val.string.val, value->val.string.len));
 			return true;
 		case jbvBinary:
@@ -180,7 +218,10 @@ pack_argument(Packer *packer, const StepArgument *argument, LazyImage *image)
 			pack_argument_float(packer, argument->name, DatumGetFloat8(argument->value));
 			return 1;
 		case TEXTOID:
-			pack_argument_text(packer, argument->name, TextDatumGetCString(argument->value));
+			pack_text_argument(packer, argument->name, TextDatumGetCString(argument->value));
+			return 1;
+		case TEXTARRAYOID:
+			pack_argument_text(packer, argument->name, text_array_text(argument->value));
 			return 1;
 		case JSONBOID:
 			return pack_json(packer, argument->name, DatumGetJsonbP(argument->value));
@@ -222,18 +263,14 @@ step_append(LazyImage *image, const char *name, const StepArgument *arguments, i
 	lazy_image_append(image, packed, packer.used);
 }
 
-/* img_<operation>(image bytea, ...) returns bytea */
-Datum
-img_step(PG_FUNCTION_ARGS)
+/* The first argument as a lazy image, with the called function as its last step. */
+static LazyImage *
+image_with_step(FunctionCallInfo fcinfo)
 {
-	StepSignature *signature = fcinfo->flinfo->fn_extra;
+	const StepSignature *signature = step_signature(fcinfo);
 	StepArgument arguments[FUNC_MAX_ARGS];
 	LazyImage *image;
 
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	if (signature == NULL)
-		fcinfo->flinfo->fn_extra = signature = read_signature(fcinfo->flinfo);
 	for (int i = 1; i < signature->argument_count; i++)
 		arguments[i - 1] = (StepArgument){.name = signature->names[i],
 										  .type = signature->types[i],
@@ -241,5 +278,51 @@ img_step(PG_FUNCTION_ARGS)
 										  .value = PG_GETARG_DATUM(i)};
 	image = lazy_image(PG_GETARG_DATUM(0), CurrentMemoryContext);
 	step_append(image, signature->step, arguments, signature->argument_count - 1);
-	PG_RETURN_DATUM(lazy_image_datum(image));
+	return image;
+}
+
+/* img_<operation>(image bytea, ...) returns bytea */
+Datum
+img_step(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(lazy_image_datum(image_with_step(fcinfo)));
+}
+
+/* A report on two images is about the files that they are, not about what they were made of. */
+static void
+flatten_images(FunctionCallInfo fcinfo, const StepSignature *signature)
+{
+	int images = 0;
+
+	for (int i = 0; i < signature->argument_count; i++)
+		images += signature->types[i] == BYTEAOID && !PG_ARGISNULL(i);
+	for (int i = 0; i < signature->argument_count && images > 1; i++)
+		if (signature->types[i] == BYTEAOID && !PG_ARGISNULL(i))
+			PG_GETARG_DATUM(i) = PointerGetDatum(PG_DETOAST_DATUM(PG_GETARG_DATUM(i)));
+}
+
+/*
+ * img_<report>(image bytea, ...) returns any type: the codec's answer is a text, and read
+ * by the type's input function.
+ */
+Datum
+img_report(PG_FUNCTION_ARGS)
+{
+	Rendering rendering;
+	LazyImage *image;
+	char *text;
+	Oid input;
+	Oid parameter;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	flatten_images(fcinfo, step_signature(fcinfo));
+	image = image_with_step(fcinfo);
+	render_images(&image, 1, false, &rendering);
+	text = pnstrdup(VARDATA(rendering.data), VARSIZE(rendering.data) - VARHDRSZ);
+	getTypeInputInfo(step_signature(fcinfo)->result, &input, &parameter);
+	PG_RETURN_DATUM(OidInputFunctionCall(input, pg_any_to_server(text, strlen(text), PG_UTF8),
+										 parameter, -1));
 }

@@ -5,6 +5,8 @@
 #ifndef IMGEXPORT_IMAGE_STEP_H
 #define IMGEXPORT_IMAGE_STEP_H
 
+#include "fmgr.h"
+
 #include "image/lazy.h"
 
 typedef struct StepArgument
@@ -15,6 +17,17 @@ typedef struct StepArgument
 	Datum value;
 } StepArgument;
 
+/* What the catalogue says of a function; kept in its fn_extra. */
+typedef struct StepSignature
+{
+	char *step; /* the function's name behind its first underscore */
+	Oid result;
+	int argument_count;
+	char **names;
+	Oid *types;
+} StepSignature;
+
+const StepSignature *step_signature(FunctionCallInfo fcinfo);
 void step_append(LazyImage *image, const char *name, const StepArgument *arguments, int count);
 
 #endif

@@ -17,13 +17,13 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
-#include "common/base64.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "parser/parse_coerce.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/datum.h"
@@ -33,6 +33,7 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
+#include "image/datauri.h"
 #include "image/stepcall.h"
 
 #define FUNCTION_PREFIX "img_"
@@ -198,30 +199,23 @@ pg_attribute_noreturn() raise_type(const StepFunction *function, int index)
 					function->step, format_type_be(function->types[index]))));
 }
 
-/* An image in a recipe: a data: URI with base64 (RFC 2397). */
+/* An image in a recipe. */
 static Datum
 image_of_text(const StepFunction *function, int index, const char *text, int length)
 {
-	const char *comma = memchr(text, ',', length);
-	int size;
 	bytea *image;
 
-	if (length < 5 || strncmp(text, "data:", 5) != 0 || comma == NULL || comma - text < 12 ||
-		strncmp(comma - 7, ";base64", 7) != 0)
+	if (length < 5 || strncmp(text, "data:", 5) != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("argument \"%s\" of step \"%s\" must be an image",
 							   function->names[index], function->step),
 						errhint("Write it as a data: URI with base64, or leave it out to take "
 								"the job's base.")));
-	comma++;
-	size = pg_b64_dec_len(length - (comma - text));
-	image = palloc(size + VARHDRSZ);
-	size = pg_b64_decode(comma, length - (comma - text), VARDATA(image), size);
-	if (size < 0)
+	image = data_uri_decode(text, length);
+	if (image == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("argument \"%s\" of step \"%s\" is not valid base64",
 							   function->names[index], function->step)));
-	SET_VARSIZE(image, size + VARHDRSZ);
 	return PointerGetDatum(image);
 }
 
@@ -260,6 +254,25 @@ number_of_json(const StepFunction *function, int index, JsonbValue *value)
 	return input_of_text(function->types[index], text);
 }
 
+/* An array of strings as text[]. */
+static Datum
+array_of_json(const StepFunction *function, int index, JsonbContainer *array)
+{
+	int count = JsonContainerSize(array);
+	Datum *elements = palloc(count * sizeof *elements);
+
+	for (int i = 0; i < count; i++)
+	{
+		JsonbValue *element = getIthJsonbValueFromContainer(array, i);
+
+		if (element->type != jbvString)
+			raise_type(function, index);
+		elements[i] = PointerGetDatum(
+			cstring_to_text_with_len(element->val.string.val, element->val.string.len));
+	}
+	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
 /* A value of the recipe as the argument's type. */
 static Datum
 argument_of_json(const StepFunction *function, int index, JsonbValue *value)
@@ -283,6 +296,10 @@ argument_of_json(const StepFunction *function, int index, JsonbValue *value)
 			if (type == BOOLOID || TypeCategory(type) == TYPCATEGORY_NUMERIC)
 				raise_type(function, index);
 			return input_of_text(type, pnstrdup(value->val.string.val, value->val.string.len));
+		case jbvBinary:
+			if (type == TEXTARRAYOID && JsonContainerIsArray(value->val.binary.data))
+				return array_of_json(function, index, value->val.binary.data);
+			/* FALLTHROUGH */
 		default:
 			raise_type(function, index);
 	}

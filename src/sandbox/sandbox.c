@@ -39,8 +39,13 @@ sandbox_enter(const SandboxProfile *profile, SandboxMode mode, SandboxState *sta
 	silence();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 	{
+		SandboxProfile locked = *profile;
+
 		state->landlock_abi = sandbox_landlock(profile);
-		state->seccomp = sandbox_seccomp(profile);
+		/* Without the first lock, reading some paths would be reading all; only the network needs it. */
+		if (state->landlock_abi == 0 && !profile->network)
+			locked.readable = NULL;
+		state->seccomp = sandbox_seccomp(&locked);
 	}
 	if (mode == SANDBOX_REQUIRE && (state->landlock_abi == 0 || !state->seccomp))
 		_exit(EXIT_SANDBOX);

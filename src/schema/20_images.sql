@@ -1,4 +1,4 @@
--- Many outputs, recipes, headers, a picture in the terminal.
+-- Many outputs, recipes, headers.
 
 CREATE FUNCTION img_export(image bytea, outputs jsonb DEFAULT '{"png":{},"jpeg":{},"webp":{}}')
         RETURNS TABLE (name text, format text, data bytea, bytes int8, width int, height int)
@@ -45,11 +45,6 @@ CREATE FUNCTION img_is_image(image bytea) RETURNS boolean
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2000 AS 'MODULE_PATHNAME', 'img_is_image';
 COMMENT ON FUNCTION img_is_image(bytea) IS
     'Whether the header is that of an image in a format that is read; pixels are not looked at. Errors: none for bad data.';
-
-CREATE FUNCTION img_preview(image bytea, columns int DEFAULT 80) RETURNS text
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'img_preview';
-COMMENT ON FUNCTION img_preview(bytea, int) IS
-    'An image as text for a terminal with 24-bit colours. columns: of the terminal, 1 to 500, default 80. Errors: IX001 not an image, 22023 columns, 22P05 where the database''s encoding has no block characters.';
 
 CREATE FUNCTION img_fetch(url text, timeout interval DEFAULT NULL) RETURNS bytea
     LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 1000000 AS 'MODULE_PATHNAME', 'img_fetch';

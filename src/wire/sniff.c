@@ -3,6 +3,7 @@
  *		What the first bytes say.
  */
 #include <stdbool.h>
+#include <string.h>
 
 #include "wire/sniff.h"
 
@@ -68,5 +69,35 @@ sniff_format(const uint8_t *bytes, size_t size)
 	for (size_t i = 0; i < sizeof magics / sizeof magics[0]; i++)
 		if (matches(&magics[i], bytes, size))
 			return magics[i].format;
+	return NULL;
+}
+
+/* The media type of a format by its name; NULL: none that is known. */
+const char *
+sniff_mime(const char *format)
+{
+	static const struct
+	{
+		const char *format;
+		const char *mime;
+	} types[] = {{"jpeg", "image/jpeg"},
+				 {"png", "image/png"},
+				 {"webp", "image/webp"},
+				 {"gif", "image/gif"},
+				 {"tiff", "image/tiff"},
+				 {"avif", "image/avif"},
+				 {"heif", "image/heif"},
+				 {"svg", "image/svg+xml"},
+				 {"pdf", "application/pdf"},
+				 {"jxl", "image/jxl"},
+				 {"jp2", "image/jp2"},
+				 {"bmp", "image/bmp"},
+				 {"psd", "image/vnd.adobe.photoshop"},
+				 {"ico", "image/x-icon"},
+				 {"exr", "image/x-exr"}};
+
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+		if (strcmp(types[i].format, format) == 0)
+			return types[i].mime;
 	return NULL;
 }

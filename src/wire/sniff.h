@@ -13,5 +13,6 @@
 #define SNIFF_BYTES 32 /* as many as telling a format takes */
 
 const char *sniff_format(const uint8_t *bytes, size_t size);
+const char *sniff_mime(const char *format);
 
 #endif

@@ -3,6 +3,7 @@
  *		The steps that bring an image to a size: resize, thumbnail, normalize.
  */
 #include "codec/resize.h"
+#include "codec/pages.h"
 #include "codec/steps.h"
 
 int
@@ -19,7 +20,7 @@ step_resize(Canvas *canvas, Arguments *arguments)
 int
 step_thumbnail(Canvas *canvas, Arguments *arguments)
 {
-	if (step_resize(canvas, arguments) != 0)
+	if (pages_each(canvas, arguments, step_resize) != 0)
 		return -1;
 	return step_convert(canvas, arguments);
 }

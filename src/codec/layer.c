@@ -1,0 +1,115 @@
+/*
+ * layer.c
+ *		One image over another.
+ */
+#include "codec/layer.h"
+#include "codec/resize.h"
+
+int
+layer_read_mode(Arguments *arguments, VipsBlendMode *mode)
+{
+	const char *name;
+	int value;
+
+	if (argument_text(arguments, "blend", "over", &name) != 0)
+		return -1;
+	value = vips_enum_from_nick("composite", VIPS_TYPE_BLEND_MODE, name);
+	if (value < 0)
+	{
+		vips_error_clear();
+		problem_set(arguments->problem, FAILURE_ARGUMENT, "blend must not be \"%.100s\"", name);
+		problem_hint(arguments->problem,
+					 "It is one of libvips' blend modes: over, multiply, screen, overlay, "
+					 "darken, lighten, dest-over and so on.");
+		return -1;
+	}
+	*mode = (VipsBlendMode) value;
+	return 0;
+}
+
+/* In floating point, with an alpha band; what it was is rounded at the end, once. */
+static int
+prepare(Canvas *layer, double opacity)
+{
+	double factors[4] = {1, 1, 1, opacity};
+	double zeros[4] = {0, 0, 0, 0};
+	VipsImage *made = NULL;
+
+	if (canvas_to_rgb(layer) != 0 || canvas_add_alpha(layer) != 0)
+		return -1;
+	return canvas_replace(layer, made,
+						  vips_linear(layer->image, &made, factors, zeros, 4, NULL), "fade");
+}
+
+/* Do modes exist that cut holes into an opaque ground?  These do. */
+static bool
+keeps_opaque(VipsBlendMode mode)
+{
+	switch (mode)
+	{
+		case VIPS_BLEND_MODE_CLEAR:
+		case VIPS_BLEND_MODE_SOURCE:
+		case VIPS_BLEND_MODE_IN:
+		case VIPS_BLEND_MODE_OUT:
+		case VIPS_BLEND_MODE_DEST_IN:
+		case VIPS_BLEND_MODE_DEST_OUT:
+		case VIPS_BLEND_MODE_DEST_ATOP:
+		case VIPS_BLEND_MODE_XOR:
+			return false;
+		default:
+			return true;
+	}
+}
+
+/*
+ * Lay an image on the ground; what hangs over is cut off.
+ *
+ * ground	becomes the result; with alpha where it had some, or where the mode makes holes
+ * layer	changed, still the caller's
+ */
+int
+layer_lay(Canvas *ground, Canvas *layer, const Placement *placement)
+{
+	bool opaque = !vips_image_hasalpha(ground->image) && keeps_opaque(placement->mode);
+	VipsImage *made = NULL;
+
+	/* Two images that wait for each other's rows: both have to have them all. */
+	if (canvas_to_memory(ground) != 0 || canvas_to_memory(layer) != 0 ||
+		prepare(ground, 1) != 0 || prepare(layer, placement->opacity) != 0 ||
+		canvas_replace(ground, made,
+					   vips_composite2(ground->image, layer->image, &made, placement->mode, "x",
+									   placement->x, "y", placement->y, "compositing_space",
+									   VIPS_INTERPRETATION_sRGB, NULL),
+					   "composite") != 0 ||
+		canvas_settle(ground, 0) != 0)
+		return -1;
+	if (!opaque)
+		return 0;
+	made = NULL;
+	return canvas_replace(ground, made,
+						  vips_extract_band(ground->image, &made, 0, "n", 3, NULL), "reduce");
+}
+
+/* Repeat a layer until it covers a ground; by the gravity one tile lies where it would alone. */
+int
+layer_tile(Canvas *layer, int width, int height, int gravity)
+{
+	int tile_width = layer->image->Xsize;
+	int tile_height = layer->image->Ysize;
+	VipsImage *made = NULL;
+	int x;
+	int y;
+
+	gravity_offset(gravity, width - tile_width, height - tile_height, &x, &y);
+	x = (x % tile_width + tile_width) % tile_width;
+	y = (y % tile_height + tile_height) % tile_height;
+	if (canvas_to_memory(layer) != 0)
+		return -1;
+	/* Not by canvas_replace: what is repeated is larger than the ground before it is cut. */
+	if (vips_replicate(layer->image, &made, width / tile_width + 3, height / tile_height + 3,
+					   NULL) != 0)
+		return problem_of_vips(layer->problem, FAILURE_INTERNAL, "could not repeat the image");
+	g_object_unref(layer->image);
+	layer->image = made;
+	return canvas_extract(layer, tile_width - x, tile_height - y, width, height);
+}

@@ -1,0 +1,155 @@
+/*
+ * pages.c
+ *		The pages of an animation.
+ */
+#include "codec/pages.h"
+#include "codec/render.h"
+
+/* Of one page, in pixels. */
+int
+page_height(const Canvas *canvas)
+{
+	return canvas->image->Ysize / canvas->pages;
+}
+
+/* One page as an image of its own, the caller's to unref; NULL with the problem noted. */
+VipsImage *
+page_extract(Canvas *canvas, int page)
+{
+	VipsImage *made = NULL;
+	int height = page_height(canvas);
+
+	if (vips_extract_area(canvas->image, &made, 0, page * height, canvas->image->Xsize, height,
+						  NULL) == 0)
+		return made;
+	problem_of_vips(canvas->problem, FAILURE_INTERNAL, "could not take a page");
+	return NULL;
+}
+
+/* Keep one page alone. */
+int
+pages_keep(Canvas *canvas, int page)
+{
+	VipsImage *kept;
+
+	if (canvas->pages == 1)
+		return 0;
+	kept = page_extract(canvas, page);
+	if (kept == NULL)
+		return -1;
+	canvas->pages = 1;
+	return canvas_replace(canvas, kept, 0, "crop");
+}
+
+/* Put images of one size below one another as the pages of the canvas. */
+int
+pages_join(Canvas *canvas, VipsImage **images, int count)
+{
+	VipsImage *made = NULL;
+
+	for (int i = 1; i < count; i++)
+		if (images[i]->Xsize != images[0]->Xsize || images[i]->Ysize != images[0]->Ysize)
+			return problem_set(canvas->problem, FAILURE_INTERNAL,
+							   "pages have come out in different sizes");
+	canvas->pages = count;
+	return canvas_replace(canvas, made, vips_arrayjoin(images, &made, count, "across", 1, NULL),
+						  "join");
+}
+
+static int
+run_page(Canvas *canvas, int index, Arguments *arguments, StepHandler run, Canvas *page)
+{
+	*page = *canvas;
+	page->page = index;
+	page->pages = 1;
+	page->origin = NULL;
+	page->image = page_extract(canvas, index);
+	return page->image == NULL ? -1 : run(page, arguments);
+}
+
+/* Make a step on each page by itself. */
+int
+pages_each(Canvas *canvas, Arguments *arguments, StepHandler run)
+{
+	VipsImage **made;
+	int count = canvas->pages;
+	int failed = 0;
+
+	if (count == 1)
+		return run(canvas, arguments);
+	if (canvas_to_memory(canvas) != 0)
+		return -1;
+	made = g_new0(VipsImage *, count);
+	for (int i = 0; i < count && failed == 0; i++)
+	{
+		Canvas page = {0};
+
+		failed = run_page(canvas, i, arguments, run, &page);
+		made[i] = page.image;
+		canvas->encode = page.encode;
+	}
+	if (failed == 0)
+		failed = pages_join(canvas, made, count);
+	for (int i = 0; i < count; i++)
+		VIPS_UNREF(made[i]);
+	g_free(made);
+	return failed;
+}
+
+/* The layer of an argument, rendered once for all pages. */
+static const Canvas *
+find_layer(Canvas *canvas, const Pipeline *pipeline)
+{
+	StepMemory *memory = canvas->memory;
+	Canvas *layer;
+
+	for (int i = 0; i < memory->layer_count; i++)
+		if (memory->pipelines[i] == pipeline)
+			return &memory->layers[i];
+	if (memory->layer_count == STEP_MAX_LAYERS)
+	{
+		problem_set(canvas->problem, FAILURE_INTERNAL, "a step has too many images");
+		return NULL;
+	}
+	memory->pipelines[memory->layer_count] = pipeline;
+	layer = &memory->layers[memory->layer_count++];
+	*layer = (Canvas){.request = canvas->request, .problem = canvas->problem};
+	/* Two images that wait for each other's rows: one has to have them all. */
+	if (render_pipeline(layer, pipeline) != 0 || canvas_to_memory(layer) != 0)
+		return NULL;
+	return layer;
+}
+
+/*
+ * The image that is an argument of a step, as it goes with this page: of an animation
+ * the page of the same number, from the start again when there are no more.
+ *
+ * layer	to be cleared by the caller
+ * Returns	0, or -1 with the problem noted; an absent argument is one
+ */
+int
+layer_get(Canvas *canvas, Arguments *arguments, const char *name, Canvas *layer)
+{
+	const Pipeline *pipeline = argument_image(arguments, name);
+	const Canvas *found;
+
+	*layer = (Canvas){0};
+	if (pipeline == NULL)
+		return problem_set(canvas->problem, FAILURE_ARGUMENT, "%s must be an image", name);
+	found = find_layer(canvas, pipeline);
+	if (found == NULL)
+		return -1;
+	*layer = *found;
+	layer->origin = NULL;
+	layer->pages = 1;
+	layer->image = page_extract((Canvas *) found, canvas->page % found->pages);
+	return layer->image == NULL ? -1 : 0;
+}
+
+void
+step_memory_clear(StepMemory *memory)
+{
+	for (int i = 0; i < memory->layer_count; i++)
+		canvas_clear(&memory->layers[i]);
+	memory->layer_count = 0;
+}
