@@ -257,7 +257,7 @@ set_properties(Canvas *canvas, VipsOperation *saver, const Format *format, VipsI
 
 	g_object_set(saver, "in", image, NULL);
 	set_defaults(saver, format, quality);
-	if ((keep & ~(unsigned) KEEP_ICC) != 0)
+	if (keep != 0)
 		g_object_set(saver, "strip", FALSE, NULL);
 	if ((keep & KEEP_ICC) != 0 &&
 		g_object_class_find_property(G_OBJECT_GET_CLASS(saver), "profile") != NULL)
@@ -290,7 +290,16 @@ run_saver(Canvas *canvas, VipsOperation *saver, const Format *format, VipsBlob *
 	return 0;
 }
 
-/* libvips writes EXIF of its own into WebP, asked to strip or not. */
+/* libvips writes EXIF of its own: into WebP always, into others where anything is kept. */
+static bool
+brings_own_exif(const Canvas *canvas, const Format *format)
+{
+	if (strcmp(format->name, "webp") == 0)
+		return true;
+	return canvas->encode.keep != 0 &&
+		   (strcmp(format->name, "jpeg") == 0 || strcmp(format->name, "png") == 0);
+}
+
 static int
 drop_own_exif(Canvas *canvas, const Format *format, VipsBlob **blob)
 {
@@ -298,7 +307,7 @@ drop_own_exif(Canvas *canvas, const Format *format, VipsBlob **blob)
 	SourceBytes written;
 	int failed;
 
-	if (strcmp(format->name, "webp") != 0)
+	if (!brings_own_exif(canvas, format))
 		return 0;
 	written.bytes = vips_blob_get(*blob, &written.length);
 	stripped = g_byte_array_sized_new((guint) written.length);

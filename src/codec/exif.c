@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <libexif/exif-data.h>
-
 #include "codec/exif.h"
 
 /* A tag's value as text, trimmed; NULL: absent or empty.  The caller frees it. */
@@ -298,6 +296,39 @@ on_exif_log(ExifLog *log, ExifLogCode code, const char *domain, const char *form
 		g_ptr_array_add(warnings, g_strdup_vprintf(format, arguments));
 }
 
+static bool
+is_empty(const ExifData *exif)
+{
+	for (int i = 0; i < EXIF_IFD_COUNT; i++)
+		if (exif->ifd[i]->count > 0)
+			return false;
+	return true;
+}
+
+/*
+ * Read an EXIF block, as JPEG has it with a header of its own, or as PNG and WebP
+ * without.
+ *
+ * log		gets what is wrong with it; may be NULL
+ * Returns	what could be read, the caller's to unref
+ */
+ExifData *
+exif_read(const void *data, size_t size, ExifLog *log)
+{
+	ExifData *exif = exif_data_new();
+	GByteArray *block = g_byte_array_new();
+
+	if (log != NULL)
+		exif_data_log(exif, log);
+	exif_data_unset_option(exif, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION);
+	if (size < EXIF_HEADER_BYTES || memcmp(data, EXIF_HEADER, EXIF_HEADER_BYTES) != 0)
+		g_byte_array_append(block, (const guint8 *) EXIF_HEADER, EXIF_HEADER_BYTES);
+	g_byte_array_append(block, data, (guint) size);
+	exif_data_load_data(exif, block->data, block->len);
+	g_byte_array_free(block, TRUE);
+	return exif;
+}
+
 /*
  * Describe an EXIF block: members taken_at, camera, gps, exif of the object that is open.
  *
@@ -306,13 +337,13 @@ on_exif_log(ExifLog *log, ExifLogCode code, const char *domain, const char *form
 void
 exif_describe(Json *json, const void *data, size_t size, GPtrArray *warnings)
 {
-	ExifData *exif = exif_data_new();
 	ExifLog *log = exif_log_new();
+	ExifData *exif;
 
 	exif_log_set_func(log, on_exif_log, warnings);
-	exif_data_log(exif, log);
-	exif_data_unset_option(exif, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION);
-	exif_data_load_data(exif, data, (unsigned int) size);
+	exif = exif_read(data, size, log);
+	if (is_empty(exif))
+		g_ptr_array_add(warnings, g_strdup("EXIF block holds nothing that can be read"));
 	describe_time(json, exif);
 	describe_camera(json, exif);
 	describe_gps(json, exif);

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <libexif/exif-data.h>
-
+#include "codec/exif.h"
 #include "codec/metadata.h"
 
 static const struct
@@ -90,7 +89,7 @@ reduce_directory(ExifContent *content, ExifIfd directory, unsigned keep, bool or
 /*
  * An EXIF block with nothing in it but what is kept.
  *
- * data			with the header "Exif", as the result has it
+ * data			with the header of a JPEG, as the result has it, or without
  * orientation	whether that is kept too: where pixels have not been turned
  * Returns		the block, empty where nothing is left; the caller frees it
  */
@@ -98,13 +97,11 @@ GByteArray *
 metadata_reduce_exif(const void *data, size_t size, unsigned keep, bool orientation)
 {
 	GByteArray *result = g_byte_array_new();
-	ExifData *exif = exif_data_new();
+	ExifData *exif = exif_read(data, size, NULL);
 	unsigned char *saved = NULL;
 	unsigned saved_size = 0;
 	int left = 0;
 
-	exif_data_unset_option(exif, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION);
-	exif_data_load_data(exif, data, (unsigned) size);
 	for (int i = 0; i < EXIF_IFD_COUNT; i++)
 		left += reduce_directory(exif->ifd[i], (ExifIfd) i, keep, orientation);
 	/* The thumbnail shows what the picture was before it was cut. */

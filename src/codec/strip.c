@@ -13,11 +13,12 @@
 
 #include <libdeflate.h>
 
+#include "codec/exif.h"
 #include "codec/metadata.h"
 #include "codec/strip.h"
 
-#define EXIF_HEADER "Exif\0"
-#define EXIF_HEADER_BYTES 6
+#define PNG_XMP_KEYWORD "XML:com.adobe.xmp"
+#define PNG_XMP_MAX_BYTES (1 << 20)
 #define XMP_HEADER "http://ns.adobe.com/xap/1.0/"
 
 typedef struct Stripper
@@ -184,18 +185,39 @@ put_png_chunk(Stripper *stripper, const char *type, const unsigned char *data, s
 static void
 put_png_exif(Stripper *stripper, const unsigned char *data, size_t size)
 {
-	GByteArray *block = g_byte_array_new();
-	GByteArray *exif;
+	GByteArray *exif = metadata_reduce_exif(data, size, stripper->keep, true);
 
 	/* Here it has no header of its own. */
-	g_byte_array_append(block, (const guint8 *) EXIF_HEADER, EXIF_HEADER_BYTES);
-	g_byte_array_append(block, data, (guint) size);
-	exif = metadata_reduce_exif(block->data, block->len, stripper->keep, true);
 	if (exif->len > EXIF_HEADER_BYTES)
 		put_png_chunk(stripper, "eXIf", exif->data + EXIF_HEADER_BYTES,
 					  exif->len - EXIF_HEADER_BYTES);
-	g_byte_array_free(block, TRUE);
 	g_byte_array_free(exif, TRUE);
+}
+
+/* XMP is in iTXt by the book, but some write it compressed; what cannot be read may name one. */
+static bool
+png_names_a_place(const unsigned char *type, const unsigned char *data, size_t size)
+{
+	size_t start = sizeof PNG_XMP_KEYWORD + 1;
+	struct libdeflate_decompressor *decompressor;
+	unsigned char *text;
+	size_t length;
+	bool found;
+
+	if (size < start)
+		return true;
+	if (memcmp(type, "iTXt", 4) == 0)
+		return data[start - 1] != 0 || metadata_names_a_place(data, size);
+	if (memcmp(type, "zTXt", 4) != 0)
+		return metadata_names_a_place(data, size);
+	decompressor = libdeflate_alloc_decompressor();
+	text = g_malloc(PNG_XMP_MAX_BYTES);
+	found = libdeflate_zlib_decompress(decompressor, data + start, size - start, text,
+									   PNG_XMP_MAX_BYTES, &length) != LIBDEFLATE_SUCCESS ||
+			metadata_names_a_place(text, length);
+	g_free(text);
+	libdeflate_free_decompressor(decompressor);
+	return found;
 }
 
 static bool
@@ -212,9 +234,9 @@ png_chunk_is_kept(const Stripper *stripper, const unsigned char *type,
 	for (size_t i = 0; i < G_N_ELEMENTS(shown); i++)
 		if (memcmp(type, shown[i], 4) == 0)
 			return true;
-	return memcmp(type, "iTXt", 4) == 0 && (stripper->keep & KEEP_XMP) != 0 &&
-		   starts_with(data, size, "XML:com.adobe.xmp", 18) &&
-		   ((stripper->keep & KEEP_GPS) != 0 || !metadata_names_a_place(data, size));
+	return (stripper->keep & KEEP_XMP) != 0 &&
+		   starts_with(data, size, PNG_XMP_KEYWORD, sizeof PNG_XMP_KEYWORD) &&
+		   ((stripper->keep & KEEP_GPS) != 0 || !png_names_a_place(type, data, size));
 }
 
 static bool
@@ -257,19 +279,12 @@ put_riff_chunk(Stripper *stripper, const char *type, const unsigned char *data, 
 static bool
 put_webp_exif(Stripper *stripper, const unsigned char *data, size_t size)
 {
-	GByteArray *block = g_byte_array_new();
-	GByteArray *exif;
-	bool written;
+	GByteArray *exif = metadata_reduce_exif(data, size, stripper->keep, true);
+	bool written = exif->len > EXIF_HEADER_BYTES;
 
-	if (!starts_with(data, size, EXIF_HEADER, EXIF_HEADER_BYTES))
-		g_byte_array_append(block, (const guint8 *) EXIF_HEADER, EXIF_HEADER_BYTES);
-	g_byte_array_append(block, data, (guint) size);
-	exif = metadata_reduce_exif(block->data, block->len, stripper->keep, true);
-	written = exif->len > EXIF_HEADER_BYTES;
 	if (written)
 		put_riff_chunk(stripper, "EXIF", exif->data + EXIF_HEADER_BYTES,
 					   exif->len - EXIF_HEADER_BYTES);
-	g_byte_array_free(block, TRUE);
 	g_byte_array_free(exif, TRUE);
 	return written;
 }
