@@ -14,6 +14,9 @@
 
 #include <vips/vips.h>
 
+/* Bytes that a case made, where they are compared. */
+static size_t extra;
+
 typedef struct Data
 {
 	void *bytes;
@@ -141,15 +144,101 @@ run_flip(Data data)
 	g_object_unref(image);
 }
 
+static VipsImage *
+decoded(Data data)
+{
+	VipsImage *image;
+	VipsImage *made;
+
+	if (vips_jpegload_buffer(data.bytes, data.size, &image, "access", VIPS_ACCESS_SEQUENTIAL,
+							 NULL))
+		fail("jpegload");
+	made = vips_image_copy_memory(image);
+	return next(image, made, made == NULL);
+}
+
+static void
+save_webp(VipsImage *image)
+{
+	void *out;
+	size_t size;
+
+	if (vips_webpsave_buffer(image, &out, &size, "Q", 80, "effort", 4, "strip", TRUE, NULL))
+		fail("webpsave");
+	g_free(out);
+	g_object_unref(image);
+}
+
+/* One decode; PNG at its best, JPEG and WebP at the defaults.  The last PNG's bytes are said. */
+static void
+run_export(Data data)
+{
+	VipsImage *image = decoded(data);
+	void *out;
+	size_t size;
+
+	if (vips_pngsave_buffer(image, &out, &size, "compression", 9, "strip", TRUE, NULL))
+		fail("pngsave");
+	g_free(out);
+	g_object_ref(image);
+	g_object_ref(image);
+	save_jpeg(image);
+	save_webp(image);
+	g_object_unref(image);
+	extra = size;
+}
+
+static void
+run_webp(Data data)
+{
+	VipsImage *image;
+
+	if (vips_thumbnail_buffer(data.bytes, data.size, &image, 256, "height", 100000, NULL))
+		fail("thumbnail");
+	save_webp(image);
+}
+
+/* Blurred, laid over itself and turned: no two of which share a row order. */
+static void
+run_effects(Data data)
+{
+	VipsImage *image = resized(data, 800, 0);
+	VipsImage *base;
+	VipsImage *made;
+
+	made = vips_image_copy_memory(image);
+	base = next(image, made, made == NULL);
+	if (vips_gaussblur(base, &image, 3.0, NULL))
+		fail("gaussblur");
+	image = next(image, made, vips_bandjoin_const1(image, &made, 178, NULL));
+	image = next(image, made, vips_composite2(base, image, &made, VIPS_BLEND_MODE_OVER, NULL));
+	image = next(image, made, vips_extract_band(image, &made, 0, "n", 3, NULL));
+	image = next(image, made, vips_cast_uchar(image, &made, NULL));
+	made = vips_image_copy_memory(image);
+	image = next(image, made, made == NULL);
+	image = next(image, made, vips_rot(image, &made, VIPS_ANGLE_D90, NULL));
+	g_object_unref(base);
+	save_jpeg(image);
+}
+
+static void
+run_header(Data data)
+{
+	VipsImage *image;
+
+	if (vips_jpegload_buffer(data.bytes, data.size, &image, NULL))
+		fail("jpegload");
+	g_object_unref(image);
+}
+
 static const struct
 {
 	const char *name;
 	void (*run)(Data data);
 } cases[] = {
-	{"resize", run_resize},
-	{"thumbnail", run_thumbnail},
-	{"five", run_five},
-	{"flip", run_flip},
+	{"resize", run_resize},	  {"thumbnail", run_thumbnail}, {"five", run_five},
+	{"flip", run_flip},		  {"export", run_export},		{"webp", run_webp},
+	{"effects", run_effects}, {"header", run_header},
 };
 
 static double
@@ -172,7 +261,7 @@ answer(const char *name, const char *path)
 
 			cases[i].run(data);
 			g_free(data.bytes);
-			printf("%.4f\n", now_ms() - start);
+			printf("%.4f %zu\n", now_ms() - start, extra);
 			fflush(stdout);
 			return;
 		}

@@ -11,6 +11,7 @@
 #include "codec/metadata.h"
 #include "codec/optimize.h"
 #include "codec/pages.h"
+#include "codec/png_write.h"
 #include "codec/request.h"
 #include "codec/strip.h"
 #include "wire/memfd.h"
@@ -36,6 +37,7 @@ static const Option options[] = {
 	{"png", "progressive", ARGUMENT_BOOL, 0, 1, "interlace"},
 	{"png", "interlace", ARGUMENT_BOOL, 0, 1, "interlace"},
 	{"png", "compression", ARGUMENT_INT, 0, 9, "compression"},
+	{"png", "effort", ARGUMENT_INT, 1, 12, NULL},
 	{"png", "palette", ARGUMENT_BOOL, 0, 1, "palette"},
 	{"png", "colors", ARGUMENT_INT, 2, 256, "bitdepth"},
 	{"webp", "lossless", ARGUMENT_BOOL, 0, 1, "lossless"},
@@ -172,6 +174,8 @@ set_option(VipsOperation *saver, const Format *format, const Argument *argument)
 {
 	const Option *option = find_option(format, option_name(argument));
 
+	if (option->property == NULL)
+		return;
 	switch (argument->type)
 	{
 		case ARGUMENT_BOOL:
@@ -290,6 +294,35 @@ run_saver(Canvas *canvas, VipsOperation *saver, const Format *format, VipsBlob *
 	return 0;
 }
 
+/*
+ * PNG without a palette and all that comes with one is written here.
+ *
+ * Returns	libdeflate's level; -1: libvips has to write it
+ */
+static int
+own_png_level(const Canvas *canvas, const Format *format, int quality)
+{
+	/* zlib's levels by what they leave; 9 is reached long before libdeflate's last. */
+	static const int levels[] = {0, 1, 2, 3, 4, 5, 5, 6, 6, 6};
+	int level = levels[9];
+
+	if (format != format_png || (quality > 0 && quality < 100) || canvas->encode.keep != 0 ||
+		!png_write_takes(canvas->image))
+		return -1;
+	for (int i = 0; i < canvas->encode.option_count && format == canvas->encode.format; i++)
+	{
+		const Argument *option = canvas->encode.options[i];
+
+		if (strcmp(option_name(option), "compression") == 0)
+			level = levels[option->value.integer];
+		else if (strcmp(option_name(option), "effort") == 0)
+			return (int) option->value.integer;
+		else if (option->type != ARGUMENT_BOOL || option->value.boolean)
+			return -1;
+	}
+	return level;
+}
+
 /* libvips writes EXIF of its own: into WebP always, into others where anything is kept. */
 static bool
 brings_own_exif(const Canvas *canvas, const Format *format)
@@ -329,11 +362,14 @@ drop_own_exif(Canvas *canvas, const Format *format, VipsBlob **blob)
 int
 encode_save(Canvas *canvas, const Format *format, int quality, VipsBlob **blob)
 {
+	int level = own_png_level(canvas, format, quality);
 	VipsOperation *saver;
 	VipsImage *dressed;
 
 	if (check_side(canvas, format) != 0)
 		return -1;
+	if (level >= 0)
+		return png_write(canvas, level, blob);
 	saver = vips_operation_new(format->saver);
 	if (saver == NULL)
 		return problem_of_vips(canvas->problem, FAILURE_UNSUPPORTED, "format is not written");

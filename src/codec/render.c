@@ -17,6 +17,11 @@
 #include "codec/strip.h"
 #include "wire/exit.h"
 
+/* As many outputs as are written side by side, of images from so many pixels on. */
+#define TAIL_THREADS 4
+#define TAIL_BATCH 8
+#define TAIL_THREAD_PIXELS 300000
+
 /* Where in a pipeline the last failure was, for the report. */
 typedef struct Position
 {
@@ -78,26 +83,6 @@ shared_steps(Pipeline *const *pipelines, int count)
 	return shared;
 }
 
-/* Write what a canvas has become and send it. */
-static int
-finish_output(Canvas *canvas, int index, uint32_t id, Times *times)
-{
-	gint64 start = g_get_monotonic_time();
-	Output output = {.index = index, .pages = (uint32_t) canvas->pages};
-	int fd;
-
-	if (encode(canvas, &fd, &output.length) != 0)
-		return -1;
-	output.format = encode_format(canvas)->name;
-	output.width = (uint32_t) canvas->image->Xsize;
-	output.height = (uint32_t) page_height(canvas);
-	output.encode_us = (uint32_t) (g_get_monotonic_time() - start);
-	times->encode_us += output.encode_us;
-	reply_output(id, &output, fd);
-	close(fd);
-	return 0;
-}
-
 /* A canvas that starts where another one is. */
 static Canvas
 branch(const Canvas *trunk)
@@ -111,8 +96,109 @@ branch(const Canvas *trunk)
 	return canvas;
 }
 
+/* One pipeline from where the trunk ends, and what became of it. */
+typedef struct Tail
+{
+	const Canvas *trunk;
+	const Pipeline *pipeline;
+	int first; /* step of the pipeline that the trunk did not make */
+	bool failed;
+	Problem problem;
+	Position position; /* of the failure */
+	Output output;
+	int fd; /* the finished image */
+	gint64 process_us;
+} Tail;
+
+static void
+make_tail(Tail *tail)
+{
+	gint64 start = g_get_monotonic_time();
+	Canvas canvas = branch(tail->trunk);
+	gint64 processed;
+
+	canvas.problem = &tail->problem;
+	tail->failed = run_steps(&canvas, tail->pipeline, tail->first, tail->pipeline->step_count,
+							 &tail->position) != 0;
+	processed = g_get_monotonic_time();
+	tail->process_us = processed - start;
+	if (!tail->failed)
+		tail->failed = encode(&canvas, &tail->fd, &tail->output.length) != 0;
+	if (!tail->failed)
+	{
+		tail->output.format = encode_format(&canvas)->name;
+		tail->output.width = (uint32_t) canvas.image->Xsize;
+		tail->output.height = (uint32_t) page_height(&canvas);
+		tail->output.pages = (uint32_t) canvas.pages;
+		tail->output.encode_us = (uint32_t) (g_get_monotonic_time() - processed);
+	}
+	canvas_clear(&canvas);
+}
+
+typedef struct TailQueue
+{
+	Tail *tails;
+	int count;
+	gint next;
+} TailQueue;
+
+static void
+take_tails(TailQueue *queue)
+{
+	int index;
+
+	while ((index = g_atomic_int_add(&queue->next, 1)) < queue->count)
+		make_tail(&queue->tails[index]);
+}
+
+static gpointer
+tail_thread(gpointer queue)
+{
+	take_tails(queue);
+	vips_thread_shutdown();
+	return NULL;
+}
+
 /*
- * Render the tails of one trunk.
+ * Encoders use one core each, so several outputs of a large image are written side by
+ * side; for a small one a thread would cost more than it saves.
+ */
+static void
+make_tails(const Request *request, Tail *tails, int count)
+{
+	TailQueue queue = {.tails = tails, .count = count};
+	GThread *threads[TAIL_THREADS];
+	int others = VIPS_MIN(VIPS_MIN(count, (int) g_get_num_processors()), TAIL_THREADS) - 1;
+
+	if (request->largest_pixels < TAIL_THREAD_PIXELS)
+		others = 0;
+	for (int i = 0; i < others; i++)
+		threads[i] = g_thread_new("tail", tail_thread, &queue);
+	take_tails(&queue);
+	for (int i = 0; i < others; i++)
+		g_thread_join(threads[i]);
+}
+
+/* Send what became of a tail, unless the request is over; its failure may end it. */
+static void
+reply_tail(const Request *request, Tail *tail, bool *over)
+{
+	bool keep_going = request->message->keep_going;
+
+	if (!*over && !tail->failed)
+		reply_output(request->id, &tail->output, tail->fd);
+	else if (!*over)
+	{
+		reply_failure(request->id, &tail->problem, keep_going ? tail->output.index : -1,
+					  tail->position.step, tail->position.name);
+		*over = !keep_going;
+	}
+	if (!tail->failed)
+		close(tail->fd);
+}
+
+/*
+ * Render the tails of one trunk, some at a time.
  *
  * outputs	the index that each pipeline has in the request
  * Returns	0, or -1 when the request is over: its failure was sent
@@ -121,30 +207,27 @@ static int
 render_tails(Canvas *trunk, Pipeline *const *pipelines, const int *outputs, int count,
 			 int shared, Times *times)
 {
-	Request *request = trunk->request;
+	Tail tails[TAIL_BATCH];
+	bool over = false;
 
-	for (int i = 0; i < count; i++)
+	for (int done = 0; done < count && !over; done += TAIL_BATCH)
 	{
-		Problem problem = {0};
-		Position position;
-		gint64 start = g_get_monotonic_time();
-		Canvas canvas = branch(trunk);
-		int failed;
+		int batch = VIPS_MIN(TAIL_BATCH, count - done);
 
-		canvas.problem = &problem;
-		failed = run_steps(&canvas, pipelines[i], shared, pipelines[i]->step_count, &position);
-		times->process_us += g_get_monotonic_time() - start;
-		if (failed == 0)
-			failed = finish_output(&canvas, outputs[i], request->id, times);
-		canvas_clear(&canvas);
-		if (failed == 0)
-			continue;
-		reply_failure(request->id, &problem, request->message->keep_going ? outputs[i] : -1,
-					  position.step, position.name);
-		if (!request->message->keep_going)
-			return -1;
+		for (int i = 0; i < batch; i++)
+			tails[i] = (Tail){.trunk = trunk,
+							  .pipeline = pipelines[done + i],
+							  .first = shared,
+							  .output.index = outputs[done + i]};
+		make_tails(trunk->request, tails, batch);
+		for (int i = 0; i < batch; i++)
+		{
+			times->process_us += tails[i].process_us;
+			times->encode_us += tails[i].output.encode_us;
+			reply_tail(trunk->request, &tails[i], &over);
+		}
 	}
-	return 0;
+	return over ? -1 : 0;
 }
 
 /* Render the pipelines that start from one source. */

@@ -59,11 +59,11 @@ CREATE FUNCTION helper_kb() RETURNS int LANGUAGE sql AS \$\$
 	SELECT (regexp_match(pg_read_file(format('/proc/%s/status', helper())), 'VmRSS:\\s+(\\d+)'))[1]::int \$\$;
 });
 
-# In the first third every kind of work is done on every kind of image, and what is kept for
+# It gives memory back in its first pause.  In the first third every kind of work is done on every kind of image, and what is kept for
 # the next is allocated.
 my $step = int($images / 10);
 my $statements = 'SELECT setseed(0.5);' . join '',
-  map { "SELECT good, bad FROM run($step); SELECT helper(), helper_kb();" } 1 .. 10;
+  map { "SELECT good, bad FROM run($step); SELECT pg_sleep(1); SELECT helper(), helper_kb();" } 1 .. 10;
 my @lines = grep { /\|/ } split /\n/, $node->safe_psql('postgres', $statements);
 my ($good, $bad) = (0, 0);
 my (@pids, @kb);

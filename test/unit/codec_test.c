@@ -589,6 +589,44 @@ test_large_chains(void)
 	g_free(source.data);
 }
 
+/* Our own PNG writer: the same pixels at every level, and never larger at a higher one. */
+static void
+test_png(void)
+{
+	static const char *const levels[] = {"compression=0", "compression=1", "compression=6",
+										 "compression=9", "effort=12"};
+	static const int sides[][2] = {{1, 1}, {3, 1}, {1, 7}, {121, 83}, {640, 400}};
+
+	for (Kind kind = GREY; kind <= RGBA; kind++)
+		for (size_t side = 0; side < G_N_ELEMENTS(sides); side++)
+		{
+			Bytes source = picture_as(kind, sides[side][0], sides[side][1], ".png");
+			size_t last = SIZE_MAX;
+			bool same = true;
+			bool smaller = true;
+
+			for (size_t i = 0; i < G_N_ELEMENTS(levels); i++)
+			{
+				static Result result;
+				char text[64];
+
+				snprintf(text, sizeof text, "convert format=png options.%s", levels[i]);
+				render(source, text, &result);
+				same = same && result.answer_count == 1 &&
+					   difference(result.answers[0].bytes, source) == 0;
+				smaller =
+					smaller && result.answer_count == 1 && result.answers[0].bytes.size <= last;
+				last = result.answer_count == 1 ? result.answers[0].bytes.size : 0;
+				result_free(&result);
+			}
+			ok(same, "png of %d bands, %d x %d: the same pixels at all levels", kind,
+			   sides[side][0], sides[side][1]);
+			ok(smaller, "png of %d bands, %d x %d: no level makes it larger", kind,
+			   sides[side][0], sides[side][1]);
+			g_free(source.data);
+		}
+}
+
 /* Damage ----------------------------------------------------------------------- */
 
 static const char *const suffixes[] = {
@@ -1309,6 +1347,7 @@ main(void)
 	test_refusals();
 	test_chains(60);
 	test_large_chains();
+	test_png();
 	test_damage();
 	test_noise(60);
 	test_limits();

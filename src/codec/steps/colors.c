@@ -35,7 +35,7 @@ visible_pixels(VipsImage *image, int *count)
 int
 step_dominant_color(Canvas *canvas, Arguments *arguments)
 {
-	static int boxes[16 * 16 * 16];
+	int boxes[16 * 16 * 16] = {0};
 	VipsImage *image;
 	VipsPel *pixels;
 	GString *text = NULL;
@@ -45,7 +45,6 @@ step_dominant_color(Canvas *canvas, Arguments *arguments)
 	(void) arguments;
 	if (report_pixels(canvas, report_size("dominant_color"), 4, &image) != 0)
 		return -1;
-	memset(boxes, 0, sizeof boxes);
 	pixels = visible_pixels(image, &count);
 	for (int i = 0; i < count; i++)
 		boxes[pixels[4 * i] >> 4 << 8 | pixels[4 * i + 1] >> 4 << 4 | pixels[4 * i + 2] >> 4]++;
