@@ -4,6 +4,7 @@
 #	make demo       the main job, on real photographs
 #	make check      every test                  make bench      every benchmark
 #	make sanitize   the tests that use the helper programs, with ASan and UBSan in them
+#	make parity     the same pictures by sharp and by our functions
 #	make soak       ten thousand images through one helper process
 #	make docs       doc/reference.md and its pictures, from the functions themselves
 
@@ -11,10 +12,10 @@ IMGEXPORT_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" imgexpo
 
 # These set up the machine first, so they are answered before PGXS, which may not be there yet
 # (and which has a "check" of its own).
-OWN_GOALS := check demo bench sanitize soak docs clean-cache
+OWN_GOALS := check demo bench sanitize soak parity docs clean-cache
 ifneq ($(filter $(OWN_GOALS),$(MAKECMDGOALS)),)
 
-check demo bench sanitize soak docs:
+check demo bench sanitize soak parity docs:
 	@test/run $@
 
 clean-cache:

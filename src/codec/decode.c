@@ -201,7 +201,8 @@ colours_to_srgb(Canvas *canvas)
 	{
 		if (vips_icc_transform(canvas->image, &made, "srgb", "embedded", TRUE, "input_profile",
 							   is_cmyk(canvas->image) ? "cmyk" : "srgb", "intent",
-							   VIPS_INTENT_PERCEPTUAL, "depth", 8, NULL) == 0)
+							   VIPS_INTENT_PERCEPTUAL, "black_point_compensation", TRUE,
+							   "depth", 8, NULL) == 0)
 			return canvas_replace(canvas, made, 0, "colour");
 		/* A profile that lcms does not take is no reason to show nothing. */
 		vips_error_clear();

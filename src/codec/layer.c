@@ -100,7 +100,7 @@ layer_tile(Canvas *layer, int width, int height, int gravity)
 	int x;
 	int y;
 
-	gravity_offset(gravity, width - tile_width, height - tile_height, &x, &y);
+	gravity_offset(gravity, width - tile_width, height - tile_height, true, &x, &y);
 	x = (x % tile_width + tile_width) % tile_width;
 	y = (y % tile_height + tile_height) % tile_height;
 	if (canvas_to_memory(layer) != 0)

@@ -38,12 +38,16 @@ static const struct
 } gravity_shares[] = {{1, 1}, {1, 1}, {1, 0}, {2, 0}, {2, 1}, {2, 2},
 					  {1, 2}, {0, 2}, {0, 1}, {0, 0}, {1, 1}, {1, 1}};
 
-/* Where a picture lies in a frame that is room_x and room_y larger (or smaller) than it. */
+/*
+ * Where a picture lies in a frame that is room_x and room_y larger (or smaller) than it.
+ *
+ * up		an odd pixel in the middle is left of and above it, and else right and below
+ */
 void
-gravity_offset(int gravity, int room_x, int room_y, int *x, int *y)
+gravity_offset(int gravity, int room_x, int room_y, bool up, int *x, int *y)
 {
-	*x = room_x * gravity_shares[gravity].left / 2;
-	*y = room_y * gravity_shares[gravity].above / 2;
+	*x = (room_x * gravity_shares[gravity].left + up) / 2;
+	*y = (room_y * gravity_shares[gravity].above + up) / 2;
 }
 
 /*
@@ -95,9 +99,16 @@ at_least_one(double size)
 }
 
 /* The size to scale to, before anything is cut off or put around. */
-static void
-scaled_size(const ResizeTarget *target, int width, int height, int *scaled_width,
-			int *scaled_height)
+typedef struct ScaledSize
+{
+	int width;
+	int height;
+	double exact_width; /* not rounded: pixels are taken from where these say */
+	double exact_height;
+} ScaledSize;
+
+static ScaledSize
+scaled_size(const ResizeTarget *target, int width, int height)
 {
 	double x = target->width > 0 ? (double) target->width / width : 0;
 	double y = target->height > 0 ? (double) target->height / height : 0;
@@ -115,8 +126,10 @@ scaled_size(const ResizeTarget *target, int width, int height, int *scaled_width
 		x = VIPS_MIN(x, 1);
 		y = VIPS_MIN(y, 1);
 	}
-	*scaled_width = at_least_one(width * x);
-	*scaled_height = at_least_one(height * y);
+	return (ScaledSize){.width = at_least_one(width * x),
+						.height = at_least_one(height * y),
+						.exact_width = width * x,
+						.exact_height = height * y};
 }
 
 /*
@@ -131,9 +144,7 @@ resize_possible_shrink(const Step *step, int width, int height)
 	Problem ignored = {0};
 	Arguments arguments;
 	ResizeTarget target;
-	int scaled_width;
-	int scaled_height;
-
+	ScaledSize scaled;
 	int side = report_size(step->name);
 
 	if (side > 0)
@@ -145,25 +156,36 @@ resize_possible_shrink(const Step *step, int width, int height)
 	if (resize_read_target(&arguments, step, &target) != 0 ||
 		target.kernel == VIPS_KERNEL_NEAREST)
 		return 1;
-	scaled_size(&target, width, height, &scaled_width, &scaled_height);
-	return VIPS_MAX(1, VIPS_MIN(width / scaled_width, height / scaled_height));
+	scaled = scaled_size(&target, width, height);
+	return VIPS_MAX(1, VIPS_MIN(width / scaled.width, height / scaled.height));
+}
+
+/* By how much to scale a side; as exactly as it still comes out at the rounded size. */
+static double
+factor(int side, double exact, int rounded)
+{
+	double wanted = exact / side;
+
+	return (int) floor(side * wanted + 0.5) == rounded ? wanted : (double) rounded / side;
 }
 
 static int
-scale(Canvas *canvas, const ResizeTarget *target, int width, int height)
+scale(Canvas *canvas, const ResizeTarget *target, const ScaledSize *size)
 {
+	VipsImage *image = canvas->image;
 	VipsImage *made = NULL;
+	double x = factor(image->Xsize, size->exact_width, size->width);
+	double y = factor(image->Ysize, size->exact_height, size->height);
 	int premultiplied;
 
-	if (width == canvas->image->Xsize && height == canvas->image->Ysize)
+	if (size->width == image->Xsize && size->height == image->Ysize)
 		return 0;
-	if (canvas_check_size(canvas, width, height) != 0 ||
+	if (canvas_check_size(canvas, size->width, size->height) != 0 ||
 		canvas_premultiply(canvas, &premultiplied) != 0 ||
-		canvas_replace(canvas, made,
-					   vips_resize(canvas->image, &made, (double) width / canvas->image->Xsize,
-								   "vscale", (double) height / canvas->image->Ysize, "kernel",
-								   target->kernel, NULL),
-					   "resize") != 0)
+		canvas_replace(
+			canvas, made,
+			vips_resize(canvas->image, &made, x, "vscale", y, "kernel", target->kernel, NULL),
+			"resize") != 0)
 		return -1;
 	return canvas_settle(canvas, premultiplied);
 }
@@ -210,8 +232,9 @@ resize_cut(Canvas *canvas, int width, int height, int gravity)
 		return 0;
 	if (gravity >= GRAVITY_ENTROPY)
 		return cut_by_content(canvas, width, height, gravity);
-	gravity_offset(gravity, canvas->image->Xsize - width, canvas->image->Ysize - height, &x,
-				   &y);
+	/* Of an odd pixel in the middle, the right and lower one stays, as in sharp. */
+	gravity_offset(gravity, canvas->image->Xsize - width, canvas->image->Ysize - height, true,
+				   &x, &y);
 	return canvas_extract(canvas, x, y, width, height);
 }
 
@@ -225,7 +248,7 @@ embed(Canvas *canvas, const ResizeTarget *target)
 	if (place.width == canvas->image->Xsize && place.height == canvas->image->Ysize)
 		return 0;
 	gravity_offset(target->gravity, place.width - canvas->image->Xsize,
-				   place.height - canvas->image->Ysize, &place.left, &place.top);
+				   place.height - canvas->image->Ysize, false, &place.left, &place.top);
 	return canvas_embed(canvas, &place, VIPS_EXTEND_BACKGROUND, target->background);
 }
 
@@ -233,14 +256,12 @@ embed(Canvas *canvas, const ResizeTarget *target)
 int
 resize_to(Canvas *canvas, const ResizeTarget *target)
 {
-	int width;
-	int height;
-
 	/* Reckoned from the whole image, also where less of it was decoded. */
-	scaled_size(target, canvas->full_width > 0 ? canvas->full_width : canvas->image->Xsize,
-				canvas->full_height > 0 ? canvas->full_height : canvas->image->Ysize, &width,
-				&height);
-	if (scale(canvas, target, width, height) != 0)
+	ScaledSize size =
+		scaled_size(target, canvas->full_width > 0 ? canvas->full_width : canvas->image->Xsize,
+					canvas->full_height > 0 ? canvas->full_height : canvas->image->Ysize);
+
+	if (scale(canvas, target, &size) != 0)
 		return -1;
 	if (target->fit == FIT_COVER)
 		return resize_cut(canvas, target->width, target->height, target->gravity);

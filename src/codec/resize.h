@@ -34,6 +34,6 @@ int resize_read_target(Arguments *arguments, const Step *step, ResizeTarget *tar
 int resize_possible_shrink(const Step *step, int width, int height);
 int resize_to(Canvas *canvas, const ResizeTarget *target);
 int resize_cut(Canvas *canvas, int width, int height, int gravity);
-void gravity_offset(int gravity, int room_x, int room_y, int *x, int *y);
+void gravity_offset(int gravity, int room_x, int room_y, bool up, int *x, int *y);
 
 #endif

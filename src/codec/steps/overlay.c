@@ -47,7 +47,8 @@ step_overlay(Canvas *canvas, Arguments *arguments)
 	}
 	if (!placed && !tile)
 		gravity_offset(gravity, canvas->image->Xsize - mark.image->Xsize,
-					   canvas->image->Ysize - mark.image->Ysize, &placement.x, &placement.y);
+					   canvas->image->Ysize - mark.image->Ysize, true, &placement.x,
+					   &placement.y);
 	return finish(canvas, &mark, &placement, tile, gravity);
 }
 
@@ -102,7 +103,7 @@ overlay_watermark(Canvas *canvas, Arguments *arguments, Canvas *mark, double sca
 		return -1;
 	}
 	gravity_offset(gravity, canvas->image->Xsize - mark->image->Xsize,
-				   canvas->image->Ysize - mark->image->Ysize, &placement.x, &placement.y);
+				   canvas->image->Ysize - mark->image->Ysize, true, &placement.x, &placement.y);
 	if (tile)
 		placement.x = placement.y = 0;
 	return finish(canvas, mark, &placement, tile, gravity);
