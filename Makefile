@@ -4,6 +4,7 @@
 #	make demo       the main job, on real photographs
 #	make check      every test                  make bench      every benchmark
 #	make sanitize   the tests that use the helper programs, with ASan and UBSan in them
+#	make fuzz       fuzz targets, FUZZ_SECONDS each
 #	make parity     the same pictures by sharp and by our functions
 #	make soak       ten thousand images through one helper process
 #	make docs       doc/reference.md and its pictures, from the functions themselves
@@ -12,10 +13,10 @@ IMGEXPORT_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" imgexpo
 
 # These set up the machine first, so they are answered before PGXS, which may not be there yet
 # (and which has a "check" of its own).
-OWN_GOALS := check demo bench sanitize soak parity docs clean-cache
+OWN_GOALS := check demo bench sanitize fuzz soak parity docs clean-cache
 ifneq ($(filter $(OWN_GOALS),$(MAKECMDGOALS)),)
 
-check demo bench sanitize soak parity docs:
+check demo bench sanitize fuzz soak parity docs:
 	@test/run $@
 
 clean-cache:
@@ -102,6 +103,26 @@ build/bench/floor: bench/floor.c
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_CFLAGS) $(shell pkg-config --cflags vips) $< -o $@ $(shell pkg-config --libs vips)
 
+# Fuzz targets, with libFuzzer ------------------------------------------------
+
+FUZZ_PROGRAMS := $(patsubst test/fuzz/%_fuzz.c,build/fuzz/%_fuzz,$(wildcard test/fuzz/*_fuzz.c))
+FUZZ_CFLAGS = -std=gnu11 -O1 -g -Wall -Wextra -D_GNU_SOURCE -Isrc -Itest/fuzz -DIMGEXPORT_SANITIZE \
+	-DIMGEXPORT_VERSION='"$(IMGEXPORT_VERSION)"' -fsanitize=fuzzer-no-link,address,undefined
+FUZZ_OBJECTS := $(patsubst src/%.c,build/fuzz/%.o,$(wildcard src/wire/*.c) \
+	$(filter-out src/codec/main.c,$(wildcard src/codec/*.c src/codec/*/*.c))) build/fuzz/fuzz.o
+fuzzers: $(FUZZ_PROGRAMS)
+
+build/fuzz/%.o: src/%.c $(wildcard src/wire/*.h src/codec/*.h)
+	@mkdir -p $(@D)
+	clang $(FUZZ_CFLAGS) $(shell pkg-config --cflags $(CODEC_PACKAGES)) -c $< -o $@
+
+build/fuzz/%.o: test/fuzz/%.c test/fuzz/fuzz.h
+	@mkdir -p $(@D)
+	clang $(FUZZ_CFLAGS) $(shell pkg-config --cflags $(CODEC_PACKAGES)) -c $< -o $@
+
+build/fuzz/%_fuzz: build/fuzz/%_fuzz.o $(FUZZ_OBJECTS)
+	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(shell pkg-config --libs $(CODEC_PACKAGES)) -lm
+
 install: install-programs
 install-programs: $(PROGRAMS)
 	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
@@ -111,6 +132,8 @@ uninstall: uninstall-programs
 uninstall-programs:
 	rm -f $(addprefix '$(DESTDIR)$(pkglibdir)'/,$(notdir $(PROGRAMS)))
 
-.PHONY: install-programs uninstall-programs tests benches
+# Objects that a pattern made on the way to a fuzzer are wanted again.
+.SECONDARY: $(FUZZ_OBJECTS)
+.PHONY: install-programs uninstall-programs tests benches fuzzers
 
 endif

@@ -46,12 +46,12 @@ read_file(const char *path)
 
 /* Let go of an image after making another one of it. */
 static VipsImage *
-next(VipsImage *old, VipsImage *made, int failed)
+next(VipsImage *old, VipsImage **made, int failed)
 {
 	if (failed)
 		fail("operation");
 	g_object_unref(old);
-	return made;
+	return *made;
 }
 
 static void
@@ -87,7 +87,7 @@ resized(Data data, int width, int height)
 		fail("jpegload");
 	if (height == 0)
 		height = (int) ((double) image->Ysize * width / image->Xsize + 0.5);
-	return next(image, made,
+	return next(image, &made,
 				vips_resize(image, &made, (double) width / image->Xsize, "vscale",
 							(double) height / image->Ysize, NULL));
 }
@@ -115,12 +115,12 @@ run_five(Data data)
 	VipsImage *image = resized(data, 960, 540);
 	VipsImage *made;
 
-	image = next(image, made, vips_extract_area(image, &made, 80, 20, 800, 500, NULL));
-	image = next(image, made, vips_gaussblur(image, &made, 1.5, NULL));
+	image = next(image, &made, vips_extract_area(image, &made, 80, 20, 800, 500, NULL));
+	image = next(image, &made, vips_gaussblur(image, &made, 1.5, NULL));
 	made = vips_image_copy_memory(image);
-	image = next(image, made, made == NULL);
-	image = next(image, made, vips_rot(image, &made, VIPS_ANGLE_D90, NULL));
-	image = next(image, made, vips_flip(image, &made, VIPS_DIRECTION_VERTICAL, NULL));
+	image = next(image, &made, made == NULL);
+	image = next(image, &made, vips_rot(image, &made, VIPS_ANGLE_D90, NULL));
+	image = next(image, &made, vips_flip(image, &made, VIPS_DIRECTION_VERTICAL, NULL));
 	save_jpeg(image);
 }
 
@@ -136,8 +136,8 @@ run_flip(Data data)
 	if (vips_pngload_buffer(data.bytes, data.size, &image, NULL))
 		fail("pngload");
 	made = vips_image_copy_memory(image);
-	image = next(image, made, made == NULL);
-	image = next(image, made, vips_flip(image, &made, VIPS_DIRECTION_VERTICAL, NULL));
+	image = next(image, &made, made == NULL);
+	image = next(image, &made, vips_flip(image, &made, VIPS_DIRECTION_VERTICAL, NULL));
 	if (vips_pngsave_buffer(image, &out, &size, "compression", 9, "strip", TRUE, NULL))
 		fail("pngsave");
 	g_free(out);
@@ -154,7 +154,7 @@ decoded(Data data)
 							 NULL))
 		fail("jpegload");
 	made = vips_image_copy_memory(image);
-	return next(image, made, made == NULL);
+	return next(image, &made, made == NULL);
 }
 
 static void
@@ -207,16 +207,16 @@ run_effects(Data data)
 	VipsImage *made;
 
 	made = vips_image_copy_memory(image);
-	base = next(image, made, made == NULL);
+	base = next(image, &made, made == NULL);
 	if (vips_gaussblur(base, &image, 3.0, NULL))
 		fail("gaussblur");
-	image = next(image, made, vips_bandjoin_const1(image, &made, 178, NULL));
-	image = next(image, made, vips_composite2(base, image, &made, VIPS_BLEND_MODE_OVER, NULL));
-	image = next(image, made, vips_extract_band(image, &made, 0, "n", 3, NULL));
-	image = next(image, made, vips_cast_uchar(image, &made, NULL));
+	image = next(image, &made, vips_bandjoin_const1(image, &made, 178, NULL));
+	image = next(image, &made, vips_composite2(base, image, &made, VIPS_BLEND_MODE_OVER, NULL));
+	image = next(image, &made, vips_extract_band(image, &made, 0, "n", 3, NULL));
+	image = next(image, &made, vips_cast_uchar(image, &made, NULL));
 	made = vips_image_copy_memory(image);
-	image = next(image, made, made == NULL);
-	image = next(image, made, vips_rot(image, &made, VIPS_ANGLE_D90, NULL));
+	image = next(image, &made, made == NULL);
+	image = next(image, &made, vips_rot(image, &made, VIPS_ANGLE_D90, NULL));
 	g_object_unref(base);
 	save_jpeg(image);
 }

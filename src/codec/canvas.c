@@ -10,13 +10,14 @@
 /*
  * Take an operation's result as the new image.
  *
- * image	owned from here on
+ * made		where the operation puts it: not the image itself, which is there only after the
+ *			call that stands beside it among the arguments; owned from here on
  * failed	what the operation returned
  * what		what could not be done, for the message
  * Returns	0, or -1 with the problem noted
  */
 int
-canvas_replace(Canvas *canvas, VipsImage *image, int failed, const char *what)
+canvas_replace(Canvas *canvas, VipsImage **made, int failed, const char *what)
 {
 	if (failed)
 	{
@@ -26,8 +27,9 @@ canvas_replace(Canvas *canvas, VipsImage *image, int failed, const char *what)
 		return problem_of_vips(canvas->problem, FAILURE_INTERNAL, message);
 	}
 	g_object_unref(canvas->image);
-	canvas->image = image;
-	return canvas_check_size(canvas, image->Xsize, image->Ysize);
+	canvas->image = *made;
+	*made = NULL;
+	return canvas_check_size(canvas, canvas->image->Xsize, canvas->image->Ysize);
 }
 
 /* A step must not make an image larger than one that may be read. */
@@ -60,7 +62,7 @@ canvas_to_memory(Canvas *canvas)
 	if (memory == NULL)
 		return problem_of_vips(canvas->problem, FAILURE_MALFORMED, "image is damaged");
 	canvas->sequential = false;
-	return canvas_replace(canvas, memory, 0, "copy");
+	return canvas_replace(canvas, &memory, 0, "copy");
 }
 
 /* Before pixels are mixed: colours weighed by their opacity.  Without alpha nothing happens. */
@@ -72,7 +74,7 @@ canvas_premultiply(Canvas *canvas, int *premultiplied)
 	*premultiplied = vips_image_hasalpha(canvas->image);
 	if (!*premultiplied)
 		return 0;
-	return canvas_replace(canvas, made, vips_premultiply(canvas->image, &made, NULL),
+	return canvas_replace(canvas, &made, vips_premultiply(canvas->image, &made, NULL),
 						  "premultiply");
 }
 
@@ -83,15 +85,15 @@ canvas_settle(Canvas *canvas, int alpha_premultiplied)
 	VipsImage *made = NULL;
 
 	if (alpha_premultiplied &&
-		canvas_replace(canvas, made, vips_unpremultiply(canvas->image, &made, NULL),
+		canvas_replace(canvas, &made, vips_unpremultiply(canvas->image, &made, NULL),
 					   "unpremultiply") != 0)
 		return -1;
 	if (canvas->image->BandFmt == VIPS_FORMAT_UCHAR)
 		return 0;
 	if (vips_band_format_isfloat(canvas->image->BandFmt) &&
-		canvas_replace(canvas, made, vips_rint(canvas->image, &made, NULL), "round") != 0)
+		canvas_replace(canvas, &made, vips_rint(canvas->image, &made, NULL), "round") != 0)
 		return -1;
-	return canvas_replace(canvas, made, vips_cast_uchar(canvas->image, &made, NULL), "cast");
+	return canvas_replace(canvas, &made, vips_cast_uchar(canvas->image, &made, NULL), "cast");
 }
 
 /* Three bands of colour, alpha kept. */
@@ -103,7 +105,7 @@ canvas_to_rgb(Canvas *canvas)
 	if (canvas->image->Type == VIPS_INTERPRETATION_sRGB && canvas->image->Bands >= 3)
 		return 0;
 	return canvas_replace(
-		canvas, made, vips_colourspace(canvas->image, &made, VIPS_INTERPRETATION_sRGB, NULL),
+		canvas, &made, vips_colourspace(canvas->image, &made, VIPS_INTERPRETATION_sRGB, NULL),
 		"colour");
 }
 
@@ -115,7 +117,7 @@ canvas_add_alpha(Canvas *canvas)
 
 	if (vips_image_hasalpha(canvas->image))
 		return 0;
-	return canvas_replace(canvas, made, vips_bandjoin_const1(canvas->image, &made, 255, NULL),
+	return canvas_replace(canvas, &made, vips_bandjoin_const1(canvas->image, &made, 255, NULL),
 						  "extend");
 }
 
@@ -135,7 +137,8 @@ canvas_flatten(Canvas *canvas, const double rgba[4])
 	ground = vips_array_double_new(rgba, canvas->image->Bands - 1);
 	failed = vips_flatten(canvas->image, &made, "background", ground, NULL);
 	vips_area_unref(VIPS_AREA(ground));
-	return canvas_replace(canvas, made, failed, "flatten") != 0 ? -1 : canvas_settle(canvas, 0);
+	return canvas_replace(canvas, &made, failed, "flatten") != 0 ? -1
+																 : canvas_settle(canvas, 0);
 }
 
 /*
@@ -154,7 +157,7 @@ canvas_detach_alpha(Canvas *canvas, VipsImage **alpha)
 		return 0;
 	if (vips_extract_band(canvas->image, alpha, colours, NULL) != 0)
 		return problem_of_vips(canvas->problem, FAILURE_INTERNAL, "could not read the alpha");
-	if (canvas_replace(canvas, made,
+	if (canvas_replace(canvas, &made,
 					   vips_extract_band(canvas->image, &made, 0, "n", colours, NULL),
 					   "split") == 0)
 		return 0;
@@ -173,8 +176,8 @@ canvas_attach_alpha(Canvas *canvas, VipsImage *alpha)
 		return 0;
 	failed = canvas_settle(canvas, 0);
 	if (failed == 0)
-		failed = canvas_replace(canvas, made, vips_bandjoin2(canvas->image, alpha, &made, NULL),
-								"join");
+		failed = canvas_replace(canvas, &made,
+								vips_bandjoin2(canvas->image, alpha, &made, NULL), "join");
 	g_object_unref(alpha);
 	return failed;
 }
@@ -198,7 +201,7 @@ canvas_multiply_alpha(Canvas *canvas, VipsImage *mask)
 	if (!failed)
 		failed = vips_bandjoin2(canvas->image, scaled, &made, NULL) != 0;
 	VIPS_UNREF(scaled);
-	return canvas_replace(canvas, made, failed, "mask");
+	return canvas_replace(canvas, &made, failed, "mask");
 }
 
 /*
@@ -229,7 +232,7 @@ canvas_embed(Canvas *canvas, const VipsRect *place, VipsExtend extend,
 	failed = vips_embed(canvas->image, &made, place->left, place->top, place->width,
 						place->height, "extend", extend, "background", ground, NULL);
 	vips_area_unref(VIPS_AREA(ground));
-	return canvas_replace(canvas, made, failed, "extend");
+	return canvas_replace(canvas, &made, failed, "extend");
 }
 
 /* Keep a rectangle that lies inside. */
@@ -238,7 +241,7 @@ canvas_extract(Canvas *canvas, int x, int y, int width, int height)
 {
 	VipsImage *made = NULL;
 
-	return canvas_replace(canvas, made,
+	return canvas_replace(canvas, &made,
 						  vips_extract_area(canvas->image, &made, x, y, width, height, NULL),
 						  "crop");
 }

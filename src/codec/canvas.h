@@ -34,7 +34,7 @@ typedef struct Canvas
 	VipsBlob *report;	  /* owned: what a step made instead of an image; NULL: none did */
 } Canvas;
 
-int canvas_replace(Canvas *canvas, VipsImage *image, int failed, const char *what);
+int canvas_replace(Canvas *canvas, VipsImage **made, int failed, const char *what);
 int canvas_to_memory(Canvas *canvas);
 int canvas_settle(Canvas *canvas, int alpha_premultiplied);
 int canvas_premultiply(Canvas *canvas, int *premultiplied);

@@ -181,7 +181,7 @@ split_alpha(Canvas *canvas, VipsImage **alpha)
 	g_object_unref(made);
 	made = NULL;
 	return canvas_replace(
-		canvas, made, vips_extract_band(canvas->image, &made, 0, "n", colours, NULL), "split");
+		canvas, &made, vips_extract_band(canvas->image, &made, 0, "n", colours, NULL), "split");
 }
 
 static bool
@@ -203,7 +203,7 @@ colours_to_srgb(Canvas *canvas)
 							   is_cmyk(canvas->image) ? "cmyk" : "srgb", "intent",
 							   VIPS_INTENT_PERCEPTUAL, "black_point_compensation", TRUE,
 							   "depth", 8, NULL) == 0)
-			return canvas_replace(canvas, made, 0, "colour");
+			return canvas_replace(canvas, &made, 0, "colour");
 		/* A profile that lcms does not take is no reason to show nothing. */
 		vips_error_clear();
 		made = NULL;
@@ -212,8 +212,8 @@ colours_to_srgb(Canvas *canvas)
 		return 0;
 	if (canvas->image->Bands < 3)
 		return canvas_replace(
-			canvas, made, vips_colourspace(canvas->image, &made, VIPS_INTERPRETATION_B_W, NULL),
-			"colour");
+			canvas, &made,
+			vips_colourspace(canvas->image, &made, VIPS_INTERPRETATION_B_W, NULL), "colour");
 	return canvas_to_rgb(canvas);
 }
 
@@ -225,7 +225,7 @@ drop_extra_bands(Canvas *canvas)
 
 	if (canvas->image->Bands <= 4)
 		return 0;
-	return canvas_replace(canvas, made,
+	return canvas_replace(canvas, &made,
 						  vips_extract_band(canvas->image, &made, 0, "n", 4, NULL), "reduce");
 }
 
@@ -239,7 +239,7 @@ drop_metadata(Canvas *canvas)
 	VipsImage *made = NULL;
 	char **fields;
 
-	if (canvas_replace(canvas, made, vips_copy(canvas->image, &made, NULL), "copy") != 0)
+	if (canvas_replace(canvas, &made, vips_copy(canvas->image, &made, NULL), "copy") != 0)
 		return -1;
 	fields = vips_image_get_fields(canvas->image);
 	for (char **field = fields; *field != NULL; field++)
@@ -260,7 +260,7 @@ turn_upright(Canvas *canvas, int orientation)
 	/* Mirrored left to right needs no row twice; all else does. */
 	if (orientation != 2 && canvas_to_memory(canvas) != 0)
 		return -1;
-	return canvas_replace(canvas, made, vips_autorot(canvas->image, &made, NULL), "turn");
+	return canvas_replace(canvas, &made, vips_autorot(canvas->image, &made, NULL), "turn");
 }
 
 static void

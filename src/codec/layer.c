@@ -37,7 +37,7 @@ prepare(Canvas *layer, double opacity)
 
 	if (canvas_to_rgb(layer) != 0 || canvas_add_alpha(layer) != 0)
 		return -1;
-	return canvas_replace(layer, made,
+	return canvas_replace(layer, &made,
 						  vips_linear(layer->image, &made, factors, zeros, 4, NULL), "fade");
 }
 
@@ -76,7 +76,7 @@ layer_lay(Canvas *ground, Canvas *layer, const Placement *placement)
 	/* Two images that wait for each other's rows: both have to have them all. */
 	if (canvas_to_memory(ground) != 0 || canvas_to_memory(layer) != 0 ||
 		prepare(ground, 1) != 0 || prepare(layer, placement->opacity) != 0 ||
-		canvas_replace(ground, made,
+		canvas_replace(ground, &made,
 					   vips_composite2(ground->image, layer->image, &made, placement->mode, "x",
 									   placement->x, "y", placement->y, "compositing_space",
 									   VIPS_INTERPRETATION_sRGB, NULL),
@@ -86,7 +86,7 @@ layer_lay(Canvas *ground, Canvas *layer, const Placement *placement)
 	if (!opaque)
 		return 0;
 	made = NULL;
-	return canvas_replace(ground, made,
+	return canvas_replace(ground, &made,
 						  vips_extract_band(ground->image, &made, 0, "n", 3, NULL), "reduce");
 }
 

@@ -38,7 +38,7 @@ pages_keep(Canvas *canvas, int page)
 	if (kept == NULL)
 		return -1;
 	canvas->pages = 1;
-	return canvas_replace(canvas, kept, 0, "crop");
+	return canvas_replace(canvas, &kept, 0, "crop");
 }
 
 /* Put images of one size below one another as the pages of the canvas. */
@@ -52,8 +52,8 @@ pages_join(Canvas *canvas, VipsImage **images, int count)
 			return problem_set(canvas->problem, FAILURE_INTERNAL,
 							   "pages have come out in different sizes");
 	canvas->pages = count;
-	return canvas_replace(canvas, made, vips_arrayjoin(images, &made, count, "across", 1, NULL),
-						  "join");
+	return canvas_replace(canvas, &made,
+						  vips_arrayjoin(images, &made, count, "across", 1, NULL), "join");
 }
 
 static int

@@ -63,7 +63,7 @@ report_pixels(Canvas *canvas, int side, int bands, VipsImage **pixels)
 	if (memory == NULL)
 		return problem_of_vips(canvas->problem, FAILURE_MALFORMED, "image is damaged");
 	*pixels = memory;
-	return canvas_replace(canvas, memory, 0, "copy");
+	return canvas_replace(canvas, &memory, 0, "copy");
 }
 
 /* Make a text what the canvas has become; the text is given up. */

@@ -183,7 +183,7 @@ scale(Canvas *canvas, const ResizeTarget *target, const ScaledSize *size)
 	if (canvas_check_size(canvas, size->width, size->height) != 0 ||
 		canvas_premultiply(canvas, &premultiplied) != 0 ||
 		canvas_replace(
-			canvas, made,
+			canvas, &made,
 			vips_resize(canvas->image, &made, x, "vscale", y, "kernel", target->kernel, NULL),
 			"resize") != 0)
 		return -1;
@@ -205,7 +205,7 @@ cut_by_content(Canvas *canvas, int width, int height, int gravity)
 		return canvas_extract(canvas, canvas->memory->box.left, canvas->memory->box.top, width,
 							  height);
 	if (canvas_to_memory(canvas) != 0 ||
-		canvas_replace(canvas, made,
+		canvas_replace(canvas, &made,
 					   vips_smartcrop(canvas->image, &made, width, height, "interesting",
 									  interesting, NULL),
 					   "crop") != 0)
@@ -213,8 +213,8 @@ cut_by_content(Canvas *canvas, int width, int height, int gravity)
 	if (canvas->memory != NULL)
 	{
 		canvas->memory->boxed = true;
-		canvas->memory->box.left = -made->Xoffset;
-		canvas->memory->box.top = -made->Yoffset;
+		canvas->memory->box.left = -canvas->image->Xoffset;
+		canvas->memory->box.top = -canvas->image->Yoffset;
 	}
 	return 0;
 }

@@ -32,7 +32,7 @@ to_space(Canvas *canvas, VipsInterpretation space)
 {
 	VipsImage *made = NULL;
 
-	return canvas_replace(canvas, made, vips_colourspace(canvas->image, &made, space, NULL),
+	return canvas_replace(canvas, &made, vips_colourspace(canvas->image, &made, space, NULL),
 						  "colour");
 }
 
@@ -49,7 +49,7 @@ invert(Canvas *canvas, void *unused)
 	VipsImage *made = NULL;
 
 	(void) unused;
-	return canvas_replace(canvas, made, vips_invert(canvas->image, &made, NULL), "negate");
+	return canvas_replace(canvas, &made, vips_invert(canvas->image, &made, NULL), "negate");
 }
 
 /* alpha: it too, as in sharp */
@@ -69,7 +69,7 @@ power(Canvas *canvas, void *exponent)
 	VipsImage *made = NULL;
 
 	return canvas_replace(
-		canvas, made, vips_gamma(canvas->image, &made, "exponent", *(double *) exponent, NULL),
+		canvas, &made, vips_gamma(canvas->image, &made, "exponent", *(double *) exponent, NULL),
 		"correct");
 }
 
@@ -101,7 +101,7 @@ modulate(Canvas *canvas, void *arguments)
 	VipsImage *made = NULL;
 
 	if (to_space(canvas, VIPS_INTERPRETATION_LCH) != 0 ||
-		canvas_replace(canvas, made,
+		canvas_replace(canvas, &made,
 					   vips_linear(canvas->image, &made, factors, offsets, 3, NULL),
 					   "modulate") != 0)
 		return -1;
@@ -195,7 +195,7 @@ tint(Canvas *canvas, void *rgba)
 	g_object_unref(table);
 	VIPS_UNREF(grey);
 	VIPS_UNREF(mapped);
-	return canvas_replace(canvas, made, failed, "tint");
+	return canvas_replace(canvas, &made, failed, "tint");
 }
 
 /* color: what greys become; light and dark stay what they are */
@@ -256,7 +256,7 @@ stretch(Canvas *canvas, void *arguments)
 		factors[0] = 100 / (high - low);
 		offsets[0] = -low * factors[0];
 	}
-	if (canvas_replace(canvas, made,
+	if (canvas_replace(canvas, &made,
 					   vips_linear(canvas->image, &made, factors, offsets, 3, NULL),
 					   "stretch") != 0)
 		return -1;

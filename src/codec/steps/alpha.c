@@ -27,7 +27,7 @@ read_mask(Canvas *mask, bool invert, VipsImage **band)
 	VipsImage *made = NULL;
 
 	if (canvas_flatten(mask, black) != 0 ||
-		canvas_replace(mask, made,
+		canvas_replace(mask, &made,
 					   vips_colourspace(mask->image, &made, VIPS_INTERPRETATION_B_W, NULL),
 					   "colour") != 0)
 		return -1;

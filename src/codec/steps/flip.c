@@ -13,7 +13,7 @@ step_flip(Canvas *canvas, Arguments *arguments)
 	if (canvas_to_memory(canvas) != 0)
 		return -1;
 	return canvas_replace(
-		canvas, made, vips_flip(canvas->image, &made, VIPS_DIRECTION_VERTICAL, NULL), "flip");
+		canvas, &made, vips_flip(canvas->image, &made, VIPS_DIRECTION_VERTICAL, NULL), "flip");
 }
 
 int
@@ -22,6 +22,7 @@ step_flop(Canvas *canvas, Arguments *arguments)
 	VipsImage *made = NULL;
 
 	(void) arguments;
-	return canvas_replace(
-		canvas, made, vips_flip(canvas->image, &made, VIPS_DIRECTION_HORIZONTAL, NULL), "flop");
+	return canvas_replace(canvas, &made,
+						  vips_flip(canvas->image, &made, VIPS_DIRECTION_HORIZONTAL, NULL),
+						  "flop");
 }

@@ -26,5 +26,5 @@ step_orient(Canvas *canvas, Arguments *arguments)
 		failed = vips_autorot(marked, &made, NULL);
 		g_object_unref(marked);
 	}
-	return canvas_replace(canvas, made, failed, "turn");
+	return canvas_replace(canvas, &made, failed, "turn");
 }

@@ -156,7 +156,7 @@ lay_out(Canvas *canvas, Collection *collection, Grid *grid)
 								VIPS_ALIGN_CENTRE, "background", ground, NULL);
 		vips_area_unref(VIPS_AREA(ground));
 		canvas->pages = 1;
-		failed = canvas_replace(canvas, made, failed, "join");
+		failed = canvas_replace(canvas, &made, failed, "join");
 	}
 	g_free(images);
 	return failed;

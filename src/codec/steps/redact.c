@@ -49,7 +49,7 @@ insert(Canvas *canvas, const VipsRect *box, VipsImage *patch)
 {
 	VipsImage *made = NULL;
 
-	return canvas_replace(canvas, made,
+	return canvas_replace(canvas, &made,
 						  vips_insert(canvas->image, patch, &made, box->left, box->top, NULL),
 						  "redact");
 }

@@ -15,7 +15,7 @@ quarter_turns(Canvas *canvas, int quarters)
 
 	if (quarters == 0)
 		return 0;
-	return canvas_replace(canvas, made, vips_rot(canvas->image, &made, angles[quarters], NULL),
+	return canvas_replace(canvas, &made, vips_rot(canvas->image, &made, angles[quarters], NULL),
 						  "turn");
 }
 
@@ -37,7 +37,7 @@ any_angle(Canvas *canvas, double angle, const double background[4])
 	ground = vips_array_double_new(weighed, canvas->image->Bands);
 	failed = vips_rotate(canvas->image, &made, angle, "background", ground, NULL);
 	vips_area_unref(VIPS_AREA(ground));
-	if (canvas_replace(canvas, made, failed, "turn") != 0)
+	if (canvas_replace(canvas, &made, failed, "turn") != 0)
 		return -1;
 	return canvas_settle(canvas, premultiplied);
 }

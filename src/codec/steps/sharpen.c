@@ -16,7 +16,7 @@ mild(Canvas *canvas)
 	vips_image_set_double(mask, "scale", 24);
 	failed = vips_conv(canvas->image, &made, mask, NULL);
 	g_object_unref(mask);
-	return canvas_replace(canvas, made, failed, "sharpen");
+	return canvas_replace(canvas, &made, failed, "sharpen");
 }
 
 /* sigma: in pixels; m1, m2: flat and jagged; x1: where jagged begins; y2, y3: limits */
@@ -42,7 +42,7 @@ step_sharpen(Canvas *canvas, Arguments *arguments)
 		canvas_premultiply(canvas, &premultiplied) != 0)
 		return -1;
 	if (mildly ? mild(canvas) != 0
-			   : canvas_replace(canvas, made,
+			   : canvas_replace(canvas, &made,
 								vips_sharpen(canvas->image, &made, "sigma", sigma, "m1", m1,
 											 "m2", m2, "x1", x1, "y2", y2, "y3", y3, NULL),
 								"sharpen") != 0)

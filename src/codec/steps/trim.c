@@ -198,8 +198,8 @@ step_autocrop(Canvas *canvas, Arguments *arguments)
 	pixels = vips_image_copy_memory(canvas->image);
 	if (pixels == NULL)
 		return problem_of_vips(canvas->problem, FAILURE_MALFORMED, "image is damaged");
-	canvas_replace(canvas, pixels, 0, "copy");
-	box = content_box(pixels, canvas->pages, &thresholds);
+	canvas_replace(canvas, &pixels, 0, "copy");
+	box = content_box(canvas->image, canvas->pages, &thresholds);
 	if (box.width <= 0 || box.height <= 0)
 		return 0;
 	vips_rect_marginadjust(&box, padding);

@@ -214,7 +214,7 @@ to_picture(Canvas *canvas)
 	if (canvas_settle(canvas, 0) != 0)
 		return -1;
 	return canvas_replace(
-		canvas, made,
+		canvas, &made,
 		vips_copy(canvas->image, &made, "interpretation",
 				  canvas->image->Bands < 3 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB,
 				  NULL),
@@ -243,7 +243,7 @@ run(Call *call)
 	}
 	if (made == NULL)
 		return problem_set(canvas->problem, FAILURE_ARGUMENT, "operation makes no image");
-	return canvas_replace(canvas, made, 0, "change") != 0 ? -1 : to_picture(canvas);
+	return canvas_replace(canvas, &made, 0, "change") != 0 ? -1 : to_picture(canvas);
 }
 
 /* operation: by libvips' name; args.<name>: its arguments; other: a second image */
