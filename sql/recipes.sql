@@ -79,3 +79,6 @@ SELECT img_try(:'image', '["nothing"]');
 
 DROP SCHEMA app CASCADE;
 DROP ROLE regress_app;
+-- Every seeded preset makes what it says.
+SELECT p.name AS preset, e.name, e.format, e.width, e.height
+FROM imgexport.preset AS p, img_export(:'image', p.outputs) AS e ORDER BY 1, 2;

@@ -28,12 +28,24 @@ COMMENT ON TABLE imgexport.preset IS
 INSERT INTO imgexport.preset (name, outputs, description) VALUES
     ('export', '{"png": {"options": {"compression": 9}}, "jpeg": {"quality": 85},
                  "webp": {"quality": 80}}', 'PNG, JPEG and WebP of the image'),
+    ('export-high', '{"png": {"options": {"compression": 9}}, "jpeg": {"quality": 95},
+                      "webp": {"quality": 90}}', 'PNG, JPEG and WebP, better and larger'),
+    ('export-low', '{"png": {"options": {"compression": 9}}, "jpeg": {"quality": 75},
+                     "webp": {"quality": 70}}', 'PNG, JPEG and WebP, smaller'),
     ('jpeg', '{"jpeg": {"quality": 85}}', 'a JPEG of the image'),
+    ('product', '{"processed": {"steps": ["remove_background", "autocrop", "shadow"], "format": "png"},
+                  "grid": {"steps": ["remove_background", "autocrop", "shadow",
+                                     {"resize": {"width": 600, "height": 400, "fit": "contain",
+                                                 "background": "transparent"}}], "format": "png"},
+                  "detail": {"steps": ["remove_background", "autocrop", "shadow",
+                                       {"resize": {"width": 1200, "height": 800, "fit": "contain",
+                                                   "background": "transparent"}}], "format": "png"}}',
+     'a studio shot without its ground, cut out, with a shadow; also in 600x400 and 1200x800'),
     ('compress', '{"compressed": {"quality": 50}}', 'the same format, smaller'),
-    ('thumbnails', '{"small":  {"format": "webp", "width": 128, "height": 128, "fit": "inside"},
-                     "medium": {"format": "webp", "width": 256, "height": 256, "fit": "inside"},
-                     "large":  {"format": "webp", "width": 512, "height": 512, "fit": "inside"}}',
-     'WebP inside 128, 256 and 512 pixels');
+    ('thumbnails', '{"small":  {"steps": [{"thumbnail": {"width": 128, "height": 128}}], "format": "webp"},
+                     "medium": {"steps": [{"thumbnail": {"width": 256, "height": 256}}], "format": "webp"},
+                     "large":  {"steps": [{"thumbnail": {"width": 512, "height": 512}}], "format": "webp"}}',
+     'WebP inside 128, 256 and 512 pixels, never larger than it was');
 
 CREATE TABLE imgexport.batch (
     batch_id    uuid PRIMARY KEY DEFAULT imgexport.new_id(),
