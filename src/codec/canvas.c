@@ -235,6 +235,30 @@ canvas_embed(Canvas *canvas, const VipsRect *place, VipsExtend extend,
 	return canvas_replace(canvas, &made, failed, "extend");
 }
 
+/*
+ * An image of one colour.
+ *
+ * bands	1, 2 of grey or 3, 4 of sRGB, a colour each
+ * Returns	the image, the caller's to unref; NULL with the problem noted
+ */
+VipsImage *
+canvas_plain(Canvas *canvas, int width, int height, const double *colours, int bands)
+{
+	static const double ones[4] = {1, 1, 1, 1};
+	VipsImage *black = NULL;
+	VipsImage *plain = NULL;
+	VipsImage *named = NULL;
+
+	if (vips_black(&black, width, height, "bands", bands, NULL) != 0 ||
+		vips_linear(black, &plain, ones, colours, bands, "uchar", TRUE, NULL) != 0 ||
+		vips_copy(plain, &named, "interpretation",
+				  bands < 3 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB, NULL) != 0)
+		problem_of_vips(canvas->problem, FAILURE_INTERNAL, "could not make an image");
+	VIPS_UNREF(black);
+	VIPS_UNREF(plain);
+	return named;
+}
+
 /* Keep a rectangle that lies inside. */
 int
 canvas_extract(Canvas *canvas, int x, int y, int width, int height)

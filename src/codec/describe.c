@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include "codec/blocks.h"
+#include "codec/bytes.h"
 #include "codec/decode.h"
 #include "codec/describe.h"
 #include "codec/exif.h"
+#include "codec/metadata.h"
 #include "codec/reply.h"
 #include "wire/exit.h"
 #include "wire/memfd.h"
@@ -39,7 +41,7 @@ jpeg_header_is_whole(const unsigned char *bytes, size_t size)
 	{
 		if (bytes[at + 1] == 0xda)
 			return true;
-		at += 2 + ((size_t) bytes[at + 2] << 8 | bytes[at + 3]);
+		at += 2 + big_endian(bytes + at + 2, 2);
 	}
 	return false;
 }
@@ -52,8 +54,7 @@ png_header_is_whole(const unsigned char *bytes, size_t size)
 
 	while (at + 8 <= size)
 	{
-		size_t length = (size_t) bytes[at] << 24 | (size_t) bytes[at + 1] << 16 |
-						(size_t) bytes[at + 2] << 8 | bytes[at + 3];
+		size_t length = big_endian(bytes + at, 4);
 
 		if (memcmp(bytes + at + 4, "IDAT", 4) == 0)
 			return true;
@@ -98,28 +99,17 @@ colourspace_name(const VipsImage *image)
 	}
 }
 
-static const void *
-blob_of(const VipsImage *image, const char *name, size_t *size)
-{
-	const void *data = NULL;
-
-	if (vips_image_get_typeof(image, name) == 0 ||
-		vips_image_get_blob(image, name, &data, size) != 0)
-		return NULL;
-	return data;
-}
-
 static void
 describe_blocks(Json *json, const Subject *subject)
 {
 	const void *data;
 	size_t size;
 
-	if ((data = blob_of(subject->image, VIPS_META_ICC_NAME, &size)) != NULL)
+	if ((data = metadata_blob(subject->image, VIPS_META_ICC_NAME, &size)) != NULL)
 		icc_describe(json, data, size);
-	if ((data = blob_of(subject->image, VIPS_META_IPTC_NAME, &size)) != NULL)
+	if ((data = metadata_blob(subject->image, VIPS_META_IPTC_NAME, &size)) != NULL)
 		iptc_describe(json, data, size);
-	if ((data = blob_of(subject->image, VIPS_META_XMP_NAME, &size)) != NULL)
+	if ((data = metadata_blob(subject->image, VIPS_META_XMP_NAME, &size)) != NULL)
 		xmp_describe(json, data, size);
 }
 
@@ -151,7 +141,7 @@ describe_exif(Json *json, const Subject *subject)
 	const void *data;
 	size_t size;
 
-	if ((data = blob_of(subject->image, VIPS_META_EXIF_NAME, &size)) != NULL)
+	if ((data = metadata_blob(subject->image, VIPS_META_EXIF_NAME, &size)) != NULL)
 		exif_describe(json, data, size, warnings);
 	if (warnings->len > 0)
 	{

@@ -9,19 +9,10 @@
 #include <string.h>
 
 #include "codec/blocks.h"
+#include "codec/bytes.h"
 
 #define IPTC_RESOURCE 0x0404
 #define ICC_HEADER_BYTES 128
-
-static size_t
-number(const unsigned char *bytes, int count)
-{
-	size_t value = 0;
-
-	for (int i = 0; i < count; i++)
-		value = value << 8 | bytes[i];
-	return value;
-}
 
 /* ASCII, or UTF-16 of the first record, whose upper bytes are left out. */
 static char *
@@ -31,14 +22,14 @@ icc_text(const unsigned char *tag, size_t size)
 
 	if (size >= 12 && memcmp(tag, "desc", 4) == 0)
 	{
-		size_t length = MIN(number(tag + 8, 4), size - 12);
+		size_t length = MIN(big_endian(tag + 8, 4), size - 12);
 
 		g_string_append_len(text, (const char *) tag + 12, (gssize) length);
 	}
 	else if (size >= 28 && memcmp(tag, "mluc", 4) == 0)
 	{
-		size_t length = number(tag + 20, 4);
-		size_t at = number(tag + 24, 4);
+		size_t length = big_endian(tag + 20, 4);
+		size_t at = big_endian(tag + 24, 4);
 
 		for (size_t i = 0; at < size && i + 1 < length && at + i + 1 < size && i < 400; i += 2)
 			g_string_append_c(text, tag[at + i] == 0 ? (char) tag[at + i + 1] : '?');
@@ -54,13 +45,13 @@ icc_describe(Json *json, const unsigned char *data, size_t size)
 	json_number(json, "bytes", (double) size);
 	if (size >= ICC_HEADER_BYTES + 4)
 	{
-		size_t count = MIN(number(data + ICC_HEADER_BYTES, 4), 100);
+		size_t count = MIN(big_endian(data + ICC_HEADER_BYTES, 4), 100);
 
 		for (size_t i = 0; i < count && ICC_HEADER_BYTES + 16 + 12 * i <= size; i++)
 		{
 			const unsigned char *entry = data + ICC_HEADER_BYTES + 4 + 12 * i;
-			size_t at = number(entry + 4, 4);
-			size_t length = number(entry + 8, 4);
+			size_t at = big_endian(entry + 4, 4);
+			size_t length = big_endian(entry + 8, 4);
 			char *text;
 
 			if (memcmp(entry, "desc", 4) != 0 || at > size || length > size - at)
@@ -112,7 +103,7 @@ next_dataset(const unsigned char *data, size_t size, size_t *at, int *dataset,
 		int record = data[*at + 1];
 
 		*dataset = data[*at + 2];
-		*length = number(data + *at + 3, 2);
+		*length = big_endian(data + *at + 3, 2);
 		*value = data + *at + 5;
 		/* Longer than 32767 bytes is not read: no field is. */
 		if (*length > 0x7fff || *length > size - *at - 5)
@@ -164,14 +155,14 @@ find_iim(const unsigned char **data, size_t *size)
 		at = 14;
 	while (at + 12 <= *size && memcmp(bytes + at, "8BIM", 4) == 0)
 	{
-		size_t id = number(bytes + at + 4, 2);
+		size_t id = big_endian(bytes + at + 4, 2);
 		size_t name = 1 + (size_t) bytes[at + 6];
 		size_t start = at + 6 + name + name % 2;
 		size_t length;
 
 		if (start + 4 > *size)
 			return false;
-		length = number(bytes + start, 4);
+		length = big_endian(bytes + start, 4);
 		start += 4;
 		if (length > *size - start)
 			return false;

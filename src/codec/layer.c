@@ -61,6 +61,36 @@ keeps_opaque(VipsBlendMode mode)
 	}
 }
 
+/* Nothing shines through either of two images that cover each other. */
+static bool
+is_plain_mix(const Canvas *ground, const Canvas *layer, const Placement *placement)
+{
+	return placement->mode == VIPS_BLEND_MODE_OVER && placement->x == 0 && placement->y == 0 &&
+		   !vips_image_hasalpha(ground->image) && !vips_image_hasalpha(layer->image) &&
+		   ground->image->Xsize == layer->image->Xsize &&
+		   ground->image->Ysize == layer->image->Ysize;
+}
+
+/* So much of the layer, and the rest of the ground: what "over" comes to then, but cheaper. */
+static int
+mix(Canvas *ground, Canvas *layer, double opacity)
+{
+	VipsImage *upper = NULL;
+	VipsImage *lower = NULL;
+	VipsImage *made = NULL;
+	int failed;
+
+	if (canvas_to_rgb(ground) != 0 || canvas_to_rgb(layer) != 0)
+		return -1;
+	failed = vips_linear1(layer->image, &upper, opacity, 0, NULL) != 0 ||
+			 vips_linear1(ground->image, &lower, 1 - opacity, 0, NULL) != 0 ||
+			 vips_add(upper, lower, &made, NULL) != 0;
+	VIPS_UNREF(upper);
+	VIPS_UNREF(lower);
+	return canvas_replace(ground, &made, failed, "composite") != 0 ? -1
+																   : canvas_settle(ground, 0);
+}
+
 /*
  * Lay an image on the ground; what hangs over is cut off.
  *
@@ -74,8 +104,11 @@ layer_lay(Canvas *ground, Canvas *layer, const Placement *placement)
 	VipsImage *made = NULL;
 
 	/* Two images that wait for each other's rows: both have to have them all. */
-	if (canvas_to_memory(ground) != 0 || canvas_to_memory(layer) != 0 ||
-		prepare(ground, 1) != 0 || prepare(layer, placement->opacity) != 0 ||
+	if (canvas_to_memory(ground) != 0 || canvas_to_memory(layer) != 0)
+		return -1;
+	if (is_plain_mix(ground, layer, placement))
+		return mix(ground, layer, placement->opacity);
+	if (prepare(ground, 1) != 0 || prepare(layer, placement->opacity) != 0 ||
 		canvas_replace(ground, &made,
 					   vips_composite2(ground->image, layer->image, &made, placement->mode, "x",
 									   placement->x, "y", placement->y, "compositing_space",

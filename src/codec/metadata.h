@@ -18,6 +18,7 @@ enum
 };
 
 int metadata_read_keep(const char *words, Problem *problem, unsigned *keep);
+const void *metadata_blob(const VipsImage *image, const char *name, size_t *size);
 GByteArray *metadata_reduce_exif(const void *data, size_t size, unsigned keep,
 								 bool orientation);
 bool metadata_names_a_place(const void *data, size_t size);

@@ -13,6 +13,7 @@
 
 #include <libdeflate.h>
 
+#include "codec/bytes.h"
 #include "codec/exif.h"
 #include "codec/metadata.h"
 #include "codec/strip.h"
@@ -28,26 +29,6 @@ typedef struct Stripper
 	unsigned keep;
 	GByteArray *out;
 } Stripper;
-
-static size_t
-big_endian(const unsigned char *bytes, int count)
-{
-	size_t value = 0;
-
-	for (int i = 0; i < count; i++)
-		value = value << 8 | bytes[i];
-	return value;
-}
-
-static size_t
-little_endian(const unsigned char *bytes, int count)
-{
-	size_t value = 0;
-
-	for (int i = count; i-- > 0;)
-		value = value << 8 | bytes[i];
-	return value;
-}
 
 static void
 put(Stripper *stripper, const void *bytes, size_t size)

@@ -8,20 +8,6 @@
 /* How many blocks a pixelated rectangle has along its longer side. */
 #define BLOCKS 8
 
-static int
-plain(Canvas *canvas, const VipsRect *box, const double rgba[4], VipsImage **patch)
-{
-	double colours[4] = {rgba[0], rgba[1], rgba[2], 255};
-	double ones[4] = {1, 1, 1, 1};
-	int bands = canvas->image->Bands;
-	VipsImage *black = NULL;
-	int failed = vips_black(&black, box->width, box->height, "bands", bands, NULL) != 0 ||
-				 vips_linear(black, patch, ones, colours, bands, "uchar", TRUE, NULL) != 0;
-
-	VIPS_UNREF(black);
-	return failed;
-}
-
 /* Means of large blocks; the last ones of a row and column may be cut. */
 static int
 pixelated(const VipsRect *box, VipsImage *part, VipsImage **patch)
@@ -62,7 +48,12 @@ redact(Canvas *canvas, const VipsRect *box, int style, const double rgba[4])
 	int failed;
 
 	if (style == 0)
-		failed = plain(canvas, box, rgba, &patch);
+	{
+		double opaque[4] = {rgba[0], rgba[1], rgba[2], 255};
+
+		patch = canvas_plain(canvas, box->width, box->height, opaque, canvas->image->Bands);
+		failed = patch == NULL;
+	}
 	else
 		failed =
 			vips_extract_area(canvas->image, &part, box->left, box->top, box->width,

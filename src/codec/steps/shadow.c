@@ -38,15 +38,12 @@ read_shadow(Arguments *arguments, Shadow *shadow)
 static int
 shape_of(Canvas *canvas, bool box, VipsImage **shape)
 {
-	VipsImage *black = NULL;
-	int failed;
+	static const double white = 255;
 
 	if (!box)
 		return vips_extract_band(canvas->image, shape, canvas->image->Bands - 1, NULL);
-	failed = vips_black(&black, canvas->image->Xsize, canvas->image->Ysize, NULL) != 0 ||
-			 vips_linear1(black, shape, 1, 255, "uchar", TRUE, NULL) != 0;
-	VIPS_UNREF(black);
-	return failed;
+	*shape = canvas_plain(canvas, canvas->image->Xsize, canvas->image->Ysize, &white, 1);
+	return *shape == NULL ? -1 : 0;
 }
 
 /* The shadow's opacity on the whole ground. */
@@ -76,22 +73,16 @@ make_ground(Canvas *canvas, const Shadow *shadow, Canvas *ground)
 {
 	int width = canvas->image->Xsize + shadow->extra;
 	int height = canvas->image->Ysize + shadow->extra;
+	VipsImage *plain = canvas_plain(canvas, width, height, shadow->color, 3);
 	VipsImage *alpha = NULL;
-	VipsImage *black = NULL;
-	VipsImage *plain = NULL;
-	VipsImage *joined = NULL;
-	int failed = vips_black(&black, width, height, "bands", 3, NULL) != 0 ||
-				 vips_linear(black, &plain, (double[]){1, 1, 1}, shadow->color, 3, "uchar",
-							 TRUE, NULL) != 0 ||
-				 cast_shadow(canvas, shadow, width, height, &alpha) != 0 ||
-				 vips_bandjoin2(plain, alpha, &joined, NULL) != 0 ||
-				 vips_copy(joined, &ground->image, "interpretation", VIPS_INTERPRETATION_sRGB,
-						   NULL) != 0;
+	int failed;
 
+	if (plain == NULL)
+		return -1;
+	failed = cast_shadow(canvas, shadow, width, height, &alpha) != 0 ||
+			 vips_bandjoin2(plain, alpha, &ground->image, NULL) != 0;
 	VIPS_UNREF(alpha);
-	VIPS_UNREF(black);
-	VIPS_UNREF(plain);
-	VIPS_UNREF(joined);
+	g_object_unref(plain);
 	if (failed)
 		return problem_of_vips(canvas->problem, FAILURE_INTERNAL, "could not make a shadow");
 	return 0;

@@ -27,11 +27,16 @@ is_generic(const char *family)
 	return false;
 }
 
-/* Fontconfig takes another font for one that is missing; here that is an error. */
+/*
+ * Is there a font of this family, or any for NULL?  Fontconfig takes another one for one
+ * that is missing; here that is an error.
+ */
 static bool
-family_exists(const char *family)
+font_exists(const char *family)
 {
-	FcPattern *pattern = FcPatternBuild(NULL, FC_FAMILY, FcTypeString, family, NULL);
+	FcPattern *pattern = family == NULL
+							 ? FcPatternCreate()
+							 : FcPatternBuild(NULL, FC_FAMILY, FcTypeString, family, NULL);
 	FcObjectSet *objects = FcObjectSetBuild(FC_FAMILY, NULL);
 	FcFontSet *fonts = FcFontList(NULL, pattern, objects);
 	bool exists = fonts != NULL && fonts->nfont > 0;
@@ -41,21 +46,6 @@ family_exists(const char *family)
 	FcObjectSetDestroy(objects);
 	FcPatternDestroy(pattern);
 	return exists;
-}
-
-static bool
-any_font(void)
-{
-	FcPattern *pattern = FcPatternCreate();
-	FcObjectSet *objects = FcObjectSetBuild(FC_FAMILY, NULL);
-	FcFontSet *fonts = FcFontList(NULL, pattern, objects);
-	bool any = fonts != NULL && fonts->nfont > 0;
-
-	if (fonts != NULL)
-		FcFontSetDestroy(fonts);
-	FcObjectSetDestroy(objects);
-	FcPatternDestroy(pattern);
-	return any;
 }
 
 /* "DejaVu Sans Bold" names a family and a style; the family has to be there. */
@@ -68,8 +58,10 @@ check_font(Canvas *canvas, const char *font)
 	bool found = false;
 
 	for (char **name = families; *name != NULL && !found; name++)
-		found =
-			is_generic(g_strstrip(*name)) ? any_font() : **name != '\0' && family_exists(*name);
+	{
+		g_strstrip(*name);
+		found = **name != '\0' && font_exists(is_generic(*name) ? NULL : *name);
+	}
 	if (!found)
 	{
 		problem_set(canvas->problem, FAILURE_ARGUMENT, "there is no font \"%.100s\"", font);
@@ -109,26 +101,19 @@ render(Canvas *canvas, const char *text, const char *font, double size, int widt
 static int
 colour(Canvas *mark, VipsImage *mask, const double rgba[4])
 {
-	double opacity = rgba[3] / 255;
-	VipsImage *plain = NULL;
-	VipsImage *bands = NULL;
+	VipsImage *plain = canvas_plain(mark, mask->Xsize, mask->Ysize, rgba, 3);
 	VipsImage *alpha = NULL;
-	VipsImage *made = NULL;
 	int failed;
 
-	failed =
-		vips_black(&plain, mask->Xsize, mask->Ysize, "bands", 3, NULL) != 0 ||
-		vips_linear(plain, &bands, (double[]){1, 1, 1}, rgba, 3, "uchar", TRUE, NULL) != 0 ||
-		vips_linear1(mask, &alpha, opacity, 0, "uchar", TRUE, NULL) != 0 ||
-		vips_bandjoin2(bands, alpha, &made, NULL) != 0;
-	VIPS_UNREF(plain);
-	VIPS_UNREF(bands);
+	if (plain == NULL)
+		return -1;
+	failed = vips_linear1(mask, &alpha, rgba[3] / 255, 0, "uchar", TRUE, NULL) != 0 ||
+			 vips_bandjoin2(plain, alpha, &mark->image, NULL) != 0;
+	g_object_unref(plain);
 	VIPS_UNREF(alpha);
 	if (failed)
 		return problem_of_vips(mark->problem, FAILURE_INTERNAL, "could not colour the text");
-	failed = vips_copy(made, &mark->image, "interpretation", VIPS_INTERPRETATION_sRGB, NULL);
-	g_object_unref(made);
-	return failed;
+	return 0;
 }
 
 static int
