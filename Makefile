@@ -4,6 +4,7 @@
 #	make demo       the main job, on real photographs
 #	make check      every test                  make bench      every benchmark
 #	make sanitize   the tests that use the helper programs, with ASan and UBSan in them
+#	make valgrind   every operation on every kind of image, in a codec under valgrind
 #	make fuzz       fuzz targets, FUZZ_SECONDS each
 #	make parity     the same pictures by sharp and by our functions
 #	make soak       ten thousand images through one helper process
@@ -13,10 +14,10 @@ IMGEXPORT_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" imgexpo
 
 # These set up the machine first, so they are answered before PGXS, which may not be there yet
 # (and which has a "check" of its own).
-OWN_GOALS := check demo bench sanitize fuzz soak parity docs clean-cache
+OWN_GOALS := check demo bench sanitize valgrind fuzz soak parity docs clean-cache
 ifneq ($(filter $(OWN_GOALS),$(MAKECMDGOALS)),)
 
-check demo bench sanitize fuzz soak parity docs:
+check demo bench sanitize valgrind fuzz soak parity docs:
 	@test/run $@
 
 clean-cache:
@@ -62,6 +63,11 @@ PROGRAM_LDFLAGS = -pie -Wl,-z,relro,-z,now -lm -lpthread
 ifdef SANITIZE
 PROGRAM_CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -U_FORTIFY_SOURCE -DIMGEXPORT_SANITIZE
 PROGRAM_LDFLAGS += -fsanitize=$(SANITIZE)
+endif
+
+# Without the sandbox, which lets no tool look into the process.
+ifdef UNLOCKED
+PROGRAM_CFLAGS += -DIMGEXPORT_SANITIZE
 endif
 
 SHARED_OBJECTS := $(patsubst src/%.c,build/%.o,$(wildcard src/wire/*.c src/sandbox/*.c))

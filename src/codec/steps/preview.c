@@ -17,11 +17,14 @@ write_row(GString *text, const VipsPel *upper, const VipsPel *lower, int width)
 	for (int x = 0; x < width; x++)
 	{
 		const VipsPel *above = upper + 3 * x;
-		const VipsPel *below = lower + 3 * x;
 
 		g_string_append_printf(text, "\033[38;2;%d;%d;%dm", above[0], above[1], above[2]);
 		if (lower != NULL)
+		{
+			const VipsPel *below = lower + 3 * x;
+
 			g_string_append_printf(text, "\033[48;2;%d;%d;%dm", below[0], below[1], below[2]);
+		}
 		g_string_append(text, HALF_BLOCK);
 	}
 	g_string_append(text, "\033[0m\n");
