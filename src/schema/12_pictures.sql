@@ -16,7 +16,7 @@ CREATE FUNCTION img_autocrop(image bytea, padding int DEFAULT 50, alpha_threshol
         10, white_threshold int DEFAULT 250) RETURNS bytea
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'img_step';
 COMMENT ON FUNCTION img_autocrop(bytea, int, int, int) IS
-    'Cut to what is in the picture. padding: pixels left around it, 0 to 100000, default 50, never more than there are. alpha_threshold: with transparency, what has more alpha is kept, 0 to 255, default 10. white_threshold: without, what has a mean of red, green and blue below it, 0 to 255, default 250. Errors: IX001 not an image, 22023 an argument.';
+    'Cut to what is in the picture. padding: pixels left around it, 0 to 100000, default 50, never more than there are. alpha_threshold: where anything is transparent, what has more alpha is kept, 0 to 255, default 10. white_threshold: else what has a mean of red, green and blue below it, 0 to 255, default 250. Errors: IX001 not an image, 22023 an argument.';
 
 CREATE FUNCTION img_extend(image bytea, north int DEFAULT 0, east int DEFAULT 0, south int
         DEFAULT 0, west int DEFAULT 0, background text DEFAULT 'white', mode text DEFAULT

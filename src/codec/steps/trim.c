@@ -145,18 +145,18 @@ typedef struct Thresholds
 } Thresholds;
 
 static bool
-is_content(const VipsPel *pixel, int bands, const Thresholds *thresholds)
+is_content(const VipsPel *pixel, int bands, bool by_alpha, const Thresholds *thresholds)
 {
-	if (bands == 2 || bands == 4)
+	if (by_alpha)
 		return pixel[bands - 1] > thresholds->alpha;
-	if (bands == 1)
+	if (bands < 3)
 		return pixel[0] < thresholds->white;
 	return pixel[0] + pixel[1] + pixel[2] < 3 * thresholds->white;
 }
 
 /* The box, edges included, of what is content on any page. */
 static VipsRect
-content_box(const VipsImage *image, int pages, const Thresholds *thresholds)
+content_box(const VipsImage *image, int pages, bool by_alpha, const Thresholds *thresholds)
 {
 	int height = image->Ysize / pages;
 	int left = image->Xsize;
@@ -169,7 +169,7 @@ content_box(const VipsImage *image, int pages, const Thresholds *thresholds)
 		const VipsPel *row = VIPS_IMAGE_ADDR(image, 0, y);
 
 		for (int x = 0; x < image->Xsize; x++)
-			if (is_content(row + x * image->Bands, image->Bands, thresholds))
+			if (is_content(row + x * image->Bands, image->Bands, by_alpha, thresholds))
 			{
 				left = VIPS_MIN(left, x);
 				right = VIPS_MAX(right, x);
@@ -178,6 +178,23 @@ content_box(const VipsImage *image, int pages, const Thresholds *thresholds)
 			}
 	}
 	return (VipsRect){left, top, right - left + 1, bottom - top + 1};
+}
+
+/* Alpha that hides nothing says nothing. */
+static bool
+hides_anything(const VipsImage *image, int threshold)
+{
+	if (image->Bands != 2 && image->Bands != 4)
+		return false;
+	for (int y = 0; y < image->Ysize; y++)
+	{
+		const VipsPel *alpha = VIPS_IMAGE_ADDR(image, 0, y) + image->Bands - 1;
+
+		for (int x = 0; x < image->Xsize; x++)
+			if (alpha[x * image->Bands] <= threshold)
+				return true;
+	}
+	return false;
 }
 
 /* padding: in pixels; alpha_threshold: content is above it; white_threshold: below it */
@@ -199,7 +216,8 @@ step_autocrop(Canvas *canvas, Arguments *arguments)
 	if (pixels == NULL)
 		return problem_of_vips(canvas->problem, FAILURE_MALFORMED, "image is damaged");
 	canvas_replace(canvas, &pixels, 0, "copy");
-	box = content_box(canvas->image, canvas->pages, &thresholds);
+	box = content_box(canvas->image, canvas->pages,
+					  hides_anything(canvas->image, thresholds.alpha), &thresholds);
 	if (box.width <= 0 || box.height <= 0)
 		return 0;
 	vips_rect_marginadjust(&box, padding);
