@@ -41,6 +41,25 @@ prepare(Canvas *layer, double opacity)
 						  vips_linear(layer->image, &made, factors, zeros, 4, NULL), "fade");
 }
 
+/*
+ * A layer as large as the ground, transparent where it was not.  Where libvips finds one
+ * image alone in a tile it copies it, and colours that cannot be seen come out otherwise
+ * than blended ones: what is under zero alpha would depend on where tiles begin.
+ */
+static int
+spread(Canvas *layer, const Canvas *ground, const Placement *placement)
+{
+	VipsImage *made = NULL;
+
+	if (placement->x == 0 && placement->y == 0 && layer->image->Xsize == ground->image->Xsize &&
+		layer->image->Ysize == ground->image->Ysize)
+		return 0;
+	return canvas_replace(layer, &made,
+						  vips_embed(layer->image, &made, placement->x, placement->y,
+									 ground->image->Xsize, ground->image->Ysize, NULL),
+						  "extend");
+}
+
 /* Do modes exist that cut holes into an opaque ground?  These do. */
 static bool
 keeps_opaque(VipsBlendMode mode)
@@ -109,10 +128,10 @@ layer_lay(Canvas *ground, Canvas *layer, const Placement *placement)
 	if (is_plain_mix(ground, layer, placement))
 		return mix(ground, layer, placement->opacity);
 	if (prepare(ground, 1) != 0 || prepare(layer, placement->opacity) != 0 ||
+		spread(layer, ground, placement) != 0 ||
 		canvas_replace(ground, &made,
-					   vips_composite2(ground->image, layer->image, &made, placement->mode, "x",
-									   placement->x, "y", placement->y, "compositing_space",
-									   VIPS_INTERPRETATION_sRGB, NULL),
+					   vips_composite2(ground->image, layer->image, &made, placement->mode,
+									   "compositing_space", VIPS_INTERPRETATION_sRGB, NULL),
 					   "composite") != 0 ||
 		canvas_settle(ground, 0) != 0)
 		return -1;

@@ -18,9 +18,13 @@
 /* Compressed in one piece, so larger images are left to a writer that streams. */
 #define PNG_MAX_BYTES (256 << 20)
 #define FILTERS 5
+#define SMALL_PIXELS 100000
+#define SMALL_ROWS 64
 #define SAMPLE_BANDS 4
 #define SAMPLE_ROWS 12
 #define SAMPLE_LEVEL 1
+#define DRAWING_LEVEL_FROM 6
+#define DRAWING_LEVEL 9
 #define SIGNATURE "\x89PNG\r\n\x1a\n"
 
 typedef struct Writer
@@ -55,6 +59,35 @@ take_rows(VipsRegion *region, VipsRect *area, void *data)
 		memcpy(writer->rows + (size_t) y * stride(writer) + 1, VIPS_REGION_ADDR(region, 0, y),
 			   writer->row_bytes);
 	return 0;
+}
+
+/* Without waking any thread: what a small image saves by them it pays for waking them. */
+static int
+take_small(VipsImage *image, Writer *writer)
+{
+	VipsRegion *region = vips_region_new(image);
+	int failed = region == NULL;
+
+	for (int y = 0; y < image->Ysize && !failed; y += SMALL_ROWS)
+	{
+		VipsRect area = {0, y, image->Xsize, VIPS_MIN(SMALL_ROWS, image->Ysize - y)};
+
+		failed =
+			vips_region_prepare(region, &area) != 0 || take_rows(region, &area, writer) != 0;
+	}
+	VIPS_UNREF(region);
+	return failed ? -1 : 0;
+}
+
+static int
+take_all(Canvas *canvas, Writer *writer)
+{
+	VipsImage *image = canvas->image;
+
+	if ((gint64) image->Xsize * image->Ysize < SMALL_PIXELS)
+		return take_small(image, writer);
+	request_watch(canvas->request, image);
+	return vips_sink_disc(image, take_rows, writer);
 }
 
 static inline int
@@ -264,13 +297,13 @@ png_write(Canvas *canvas, int level, VipsBlob **blob)
 					 .pixel_bytes = canvas->image->Bands,
 					 .row_bytes = VIPS_IMAGE_SIZEOF_LINE(canvas->image)};
 	unsigned char *zeros;
+	int filter;
 	int failed;
 
 	writer.rows = g_try_malloc(stride(&writer) * (size_t) writer.height);
 	if (writer.rows == NULL)
 		return out_of_memory(canvas);
-	request_watch(canvas->request, canvas->image);
-	if (vips_sink_disc(canvas->image, take_rows, &writer) != 0)
+	if (take_all(canvas, &writer) != 0)
 	{
 		g_free(writer.rows);
 		return problem_of_vips(canvas->problem,
@@ -278,7 +311,11 @@ png_write(Canvas *canvas, int level, VipsBlob **blob)
 							   canvas->sequential ? "image is damaged" : "could not write png");
 	}
 	zeros = g_malloc0(writer.row_bytes);
-	filter_all(&writer, level == 0 ? 0 : best_filter(&writer, zeros), zeros);
+	filter = level == 0 ? 0 : best_filter(&writer, zeros);
+	/* Drawings, which no filter suits, are quick to search more thoroughly. */
+	if (filter == 0 && level == DRAWING_LEVEL_FROM)
+		level = DRAWING_LEVEL;
+	filter_all(&writer, filter, zeros);
 	failed = put_file(canvas, &writer, level, blob);
 	g_free(zeros);
 	g_free(writer.rows);
