@@ -37,6 +37,8 @@ prepare(Canvas *layer, double opacity)
 
 	if (canvas_to_rgb(layer) != 0 || canvas_add_alpha(layer) != 0)
 		return -1;
+	if (opacity == 1)
+		return 0;
 	return canvas_replace(layer, &made,
 						  vips_linear(layer->image, &made, factors, zeros, 4, NULL), "fade");
 }
