@@ -2,8 +2,11 @@
  * pages.c
  *		The pages of an animation.
  */
+#include <string.h>
+
 #include "codec/pages.h"
 #include "codec/render.h"
+#include "codec/request.h"
 
 /* Of one page, in pixels. */
 int
@@ -41,19 +44,112 @@ pages_keep(Canvas *canvas, int page)
 	return canvas_replace(canvas, &kept, 0, "crop");
 }
 
+static void
+fill(VipsPel *pixels, size_t count, int bands, const double *background)
+{
+	for (size_t i = 0; i < count; i++)
+		for (int band = 0; band < bands; band++)
+			*pixels++ = (VipsPel) background[band];
+}
+
+/* Copy an image into the middle of its cell. */
+static int
+place(Canvas *canvas, VipsImage *image, const Grid *grid, int index, VipsPel *pixels,
+	  size_t line)
+{
+	int x = index % grid->columns * (grid->cell_width + grid->gap) +
+			(grid->cell_width - image->Xsize) / 2;
+	int y = index / grid->columns * (grid->cell_height + grid->gap) +
+			(grid->cell_height - image->Ysize) / 2;
+	VipsImage *memory;
+
+	request_watch(canvas->request, image);
+	memory = vips_image_copy_memory(image);
+	if (memory == NULL)
+		return problem_of_vips(canvas->problem, FAILURE_MALFORMED, "image is damaged");
+	for (int row = 0; row < memory->Ysize; row++)
+		memcpy(pixels + (size_t) (y + row) * line + (size_t) (x * memory->Bands),
+			   VIPS_IMAGE_ADDR(memory, 0, row), VIPS_IMAGE_SIZEOF_LINE(memory));
+	g_object_unref(memory);
+	return 0;
+}
+
+/* What an animation has besides its pages. */
+static void
+copy_timing(const VipsImage *from, VipsImage *to)
+{
+	static const char *const fields[] = {"delay", "loop"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(fields); i++)
+	{
+		GValue value = G_VALUE_INIT;
+
+		if (vips_image_get_typeof(from, fields[i]) == 0 ||
+			vips_image_get(from, fields[i], &value) != 0)
+			continue;
+		vips_image_set(to, fields[i], &value);
+		g_value_unset(&value);
+	}
+}
+
+/*
+ * Join images in a grid, by hand: vips_arrayjoin (libvips 8.14) frees what lies before its
+ * inputs once it is past them, while the rows that it gave out still point there.
+ *
+ * images	count of them, 8 bits, of the same bands, none larger than a cell
+ * Returns	the image, in memory, the caller's to unref; NULL with the problem noted
+ */
+VipsImage *
+pages_grid(Canvas *canvas, VipsImage **images, int count, const Grid *grid)
+{
+	int bands = images[0]->Bands;
+	int rows = (count + grid->columns - 1) / grid->columns;
+	int width = grid->columns * (grid->cell_width + grid->gap) - grid->gap;
+	int height = rows * (grid->cell_height + grid->gap) - grid->gap;
+	size_t line = (size_t) width * (size_t) bands;
+	VipsPel *pixels = g_try_malloc(line * (size_t) height);
+	VipsImage *joined;
+
+	if (pixels == NULL)
+	{
+		problem_set(canvas->problem, FAILURE_MEMORY, "image codec process ran out of memory");
+		return NULL;
+	}
+	fill(pixels, (size_t) width * (size_t) height, bands, grid->background);
+	for (int i = 0; i < count; i++)
+		if (place(canvas, images[i], grid, i, pixels, line) != 0)
+		{
+			g_free(pixels);
+			return NULL;
+		}
+	joined = vips_image_new_from_memory(pixels, line * (size_t) height, width, height, bands,
+										VIPS_FORMAT_UCHAR);
+	g_signal_connect_swapped(joined, "postclose", G_CALLBACK(g_free), pixels);
+	joined->Type = images[0]->Type;
+	copy_timing(canvas->image, joined);
+	return joined;
+}
+
 /* Put images of one size below one another as the pages of the canvas. */
 int
 pages_join(Canvas *canvas, VipsImage **images, int count)
 {
-	VipsImage *made = NULL;
+	Grid column = {
+		.columns = 1, .cell_width = images[0]->Xsize, .cell_height = images[0]->Ysize};
+	VipsImage *made;
 
 	for (int i = 1; i < count; i++)
-		if (images[i]->Xsize != images[0]->Xsize || images[i]->Ysize != images[0]->Ysize)
+		if (images[i]->Xsize != images[0]->Xsize || images[i]->Ysize != images[0]->Ysize ||
+			images[i]->Bands != images[0]->Bands)
 			return problem_set(canvas->problem, FAILURE_INTERNAL,
-							   "pages have come out in different sizes");
+							   "pages have come out differently");
+	if (canvas_check_size(canvas, images[0]->Xsize, (double) images[0]->Ysize * count) != 0)
+		return -1;
+	made = pages_grid(canvas, images, count, &column);
+	if (made == NULL)
+		return -1;
 	canvas->pages = count;
-	return canvas_replace(canvas, &made,
-						  vips_arrayjoin(images, &made, count, "across", 1, NULL), "join");
+	return canvas_replace(canvas, &made, 0, "join");
 }
 
 static int

@@ -22,11 +22,22 @@ struct StepMemory
 	Canvas layers[STEP_MAX_LAYERS]; /* owned */
 };
 
+/* How images lie side by side. */
+typedef struct Grid
+{
+	int columns;	/* 0: as near a square as it goes, until it is reckoned */
+	int cell_width; /* 0: that of the largest image, likewise */
+	int cell_height;
+	int gap;
+	double background[4];
+} Grid;
+
 typedef int (*StepHandler)(Canvas *canvas, Arguments *arguments);
 
 int page_height(const Canvas *canvas);
 VipsImage *page_extract(Canvas *canvas, int page);
 int pages_keep(Canvas *canvas, int page);
+VipsImage *pages_grid(Canvas *canvas, VipsImage **images, int count, const Grid *grid);
 int pages_join(Canvas *canvas, VipsImage **images, int count);
 int pages_each(Canvas *canvas, Arguments *arguments, StepHandler run);
 int layer_get(Canvas *canvas, Arguments *arguments, const char *name, Canvas *layer);

@@ -87,15 +87,6 @@ same_bands(Collection *collection, bool alpha)
 	return 0;
 }
 
-typedef struct Grid
-{
-	int columns; /* 0: as near a square as it goes */
-	int cell_width;
-	int cell_height;
-	int gap;
-	double background[4];
-} Grid;
-
 static int
 read_grid(Arguments *arguments, Grid *grid)
 {
@@ -132,34 +123,27 @@ fit_cells(Collection *collection, Grid *grid)
 static int
 lay_out(Canvas *canvas, Collection *collection, Grid *grid)
 {
-	VipsImage **images = g_new(VipsImage *, collection->count);
-	VipsArrayDouble *ground;
-	VipsImage *made = NULL;
+	VipsImage **images;
+	VipsImage *made;
 	int rows;
-	int failed;
 
 	if (grid->columns == 0)
 		grid->columns = (int) ceil(sqrt(collection->count));
 	grid->columns = VIPS_MIN(grid->columns, collection->count);
 	rows = (collection->count + grid->columns - 1) / grid->columns;
+	if (canvas_check_size(canvas,
+						  (double) grid->columns * (grid->cell_width + grid->gap) - grid->gap,
+						  (double) rows * (grid->cell_height + grid->gap) - grid->gap) != 0)
+		return -1;
+	images = g_new(VipsImage *, collection->count);
 	for (int i = 0; i < collection->count; i++)
 		images[i] = collection->images[i].image;
-	failed = canvas_check_size(
-		canvas, (double) grid->columns * (grid->cell_width + grid->gap) - grid->gap,
-		(double) rows * (grid->cell_height + grid->gap) - grid->gap);
-	if (failed == 0)
-	{
-		ground = vips_array_double_new(grid->background, images[0]->Bands);
-		failed = vips_arrayjoin(images, &made, collection->count, "across", grid->columns,
-								"shim", grid->gap, "hspacing", grid->cell_width, "vspacing",
-								grid->cell_height, "halign", VIPS_ALIGN_CENTRE, "valign",
-								VIPS_ALIGN_CENTRE, "background", ground, NULL);
-		vips_area_unref(VIPS_AREA(ground));
-		canvas->pages = 1;
-		failed = canvas_replace(canvas, &made, failed, "join");
-	}
+	made = pages_grid(canvas, images, collection->count, grid);
 	g_free(images);
-	return failed;
+	if (made == NULL)
+		return -1;
+	canvas->pages = 1;
+	return canvas_replace(canvas, &made, 0, "join");
 }
 
 static int
