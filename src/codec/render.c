@@ -13,6 +13,7 @@
 #include "codec/pages.h"
 #include "codec/render.h"
 #include "codec/reply.h"
+#include "codec/share.h"
 #include "codec/steps.h"
 #include "codec/strip.h"
 #include "wire/exit.h"
@@ -59,8 +60,7 @@ render_pipeline(Canvas *canvas, const Pipeline *pipeline)
 {
 	Position ignored;
 
-	if (decode(canvas, &canvas->request->sources[pipeline->source],
-			   (Pipeline *const *) &pipeline, 1) != 0)
+	if (share_decode(canvas, pipeline->source, (Pipeline *const *) &pipeline, 1) != 0)
 		return -1;
 	return run_steps(canvas, pipeline, 0, pipeline->step_count, &ignored);
 }
@@ -240,7 +240,7 @@ render_group(Request *request, Pipeline *const *pipelines, const int *outputs, i
 	Position position = {.step = -1, .name = ""};
 	int shared = count > 1 ? shared_steps(pipelines, count) : 0;
 	gint64 start = g_get_monotonic_time();
-	int failed = decode(&trunk, &request->sources[pipelines[0]->source], pipelines, count);
+	int failed = share_decode(&trunk, pipelines[0]->source, pipelines, count);
 
 	if (failed == 0)
 		failed = run_steps(&trunk, pipelines[0], 0, shared, &position);
@@ -355,22 +355,19 @@ render_all(Request *request, Pipeline **pipelines)
 {
 	static Pipeline *group[PIPELINE_MAX_STEPS];
 	static int outputs[PIPELINE_MAX_STEPS];
+	static Pipeline *left[PIPELINE_MAX_STEPS];
 	Times times = {0};
 	RenderDone done;
+	int all = request->message->pipeline_count;
 	int count;
 
 	if (strip_files(request, pipelines) != 0)
 		return;
-	while ((count = take_group(pipelines, request->message->pipeline_count, group, outputs)) >
-		   0)
-	{
-		int failed = render_group(request, group, outputs, count, &times);
-
-		for (int i = 0; i < count; i++)
-			pipeline_free(group[i]);
-		if (failed != 0)
+	share_plan(request, pipelines, all);
+	memcpy(left, pipelines, (size_t) all * sizeof left[0]);
+	while ((count = take_group(left, all, group, outputs)) > 0)
+		if (render_group(request, group, outputs, count, &times) != 0)
 			return;
-	}
 	done = (RenderDone){.decode_us = (uint32_t) times.decode_us,
 						.process_us = (uint32_t) times.process_us,
 						.encode_us = (uint32_t) times.encode_us,
@@ -411,6 +408,8 @@ render_answer(const Frame *frame)
 							   &problem) != 0)
 			_exit(EXIT_PROTOCOL);
 	render_all(&request, pipelines);
+	if (request.sharing != NULL)
+		share_clear(&request);
 	for (int i = 0; i < message.pipeline_count; i++)
 		pipeline_free(pipelines[i]);
 	for (int i = 0; i < message.pipeline_count; i++)

@@ -27,8 +27,9 @@ typedef struct Request
 		const void *data;
 		uint64_t size;
 	} maps[FRAME_MAX_FDS];
-	gint64 deadline_us; /* monotonic */
-	int largest_pixels; /* of the images decoded so far */
+	gint64 deadline_us;		 /* monotonic */
+	int largest_pixels;		 /* of the images decoded so far */
+	struct Sharing *sharing; /* NULL: each decode is for itself */
 } Request;
 
 int request_map_source(Request *request, const Frame *frame, const Source *source,

@@ -1,0 +1,15 @@
+/*
+ * share.h
+ *		One decode for a source that a request looks at more than once.
+ */
+#ifndef IMGEXPORT_CODEC_SHARE_H
+#define IMGEXPORT_CODEC_SHARE_H
+
+#include "codec/canvas.h"
+#include "codec/request.h"
+
+void share_plan(Request *request, Pipeline *const *pipelines, int count);
+int share_decode(Canvas *canvas, int source, Pipeline *const *pipelines, int count);
+void share_clear(Request *request);
+
+#endif
