@@ -19,6 +19,7 @@ static size_t extra;
 
 typedef struct Data
 {
+	const char *path;
 	void *bytes;
 	size_t size;
 } Data;
@@ -33,7 +34,7 @@ fail(const char *what)
 static Data
 read_file(const char *path)
 {
-	Data data;
+	Data data = {.path = path};
 	gsize size;
 	gchar *bytes;
 
@@ -222,11 +223,24 @@ run_effects(Data data)
 }
 
 static void
+run_tiny(Data data)
+{
+	VipsImage *image;
+	VipsImage *made;
+
+	if (vips_pngload_buffer(data.bytes, data.size, &image, NULL))
+		fail("pngload");
+	made = vips_image_copy_memory(image);
+	save_webp(next(image, &made, made == NULL));
+}
+
+/* By its path: what it has to say is in the first bytes of the file. */
+static void
 run_header(Data data)
 {
 	VipsImage *image;
 
-	if (vips_jpegload_buffer(data.bytes, data.size, &image, NULL))
+	if (vips_jpegload(data.path, &image, NULL))
 		fail("jpegload");
 	g_object_unref(image);
 }
@@ -238,7 +252,7 @@ static const struct
 } cases[] = {
 	{"resize", run_resize},	  {"thumbnail", run_thumbnail}, {"five", run_five},
 	{"flip", run_flip},		  {"export", run_export},		{"webp", run_webp},
-	{"effects", run_effects}, {"header", run_header},
+	{"effects", run_effects}, {"tiny", run_tiny},			{"header", run_header},
 };
 
 static double
@@ -257,7 +271,7 @@ answer(const char *name, const char *path)
 		if (strcmp(cases[i].name, name) == 0)
 		{
 			double start = now_ms();
-			Data data = read_file(path);
+			Data data = cases[i].run == run_header ? (Data){.path = path} : read_file(path);
 
 			cases[i].run(data);
 			g_free(data.bytes);
