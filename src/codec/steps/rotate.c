@@ -22,6 +22,8 @@ quarter_turns(Canvas *canvas, int quarters)
 static int
 any_angle(Canvas *canvas, double angle, const double background[4])
 {
+	double cosine = cos(angle * M_PI / 180);
+	double sine = sin(angle * M_PI / 180);
 	double weighed[4];
 	VipsImage *made = NULL;
 	VipsArrayDouble *ground;
@@ -35,7 +37,9 @@ any_angle(Canvas *canvas, double angle, const double background[4])
 		weighed[i] = premultiplied ? background[i] * background[3] / 255 : background[i];
 	weighed[3] = background[3];
 	ground = vips_array_double_new(weighed, canvas->image->Bands);
-	failed = vips_rotate(canvas->image, &made, angle, "background", ground, NULL);
+	/* vips_rotate would weigh colours by their alpha once more, which leaves bright edges. */
+	failed = vips_affine(canvas->image, &made, cosine, -sine, sine, cosine, "background",
+						 ground, "premultiplied", TRUE, NULL);
 	vips_area_unref(VIPS_AREA(ground));
 	if (canvas_replace(canvas, &made, failed, "turn") != 0)
 		return -1;
