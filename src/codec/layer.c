@@ -92,24 +92,46 @@ is_plain_mix(const Canvas *ground, const Canvas *layer, const Placement *placeme
 		   ground->image->Ysize == layer->image->Ysize;
 }
 
+/* What a value comes to at an opacity, for every value. */
+static void
+weigh(double opacity, float table[256])
+{
+	for (int i = 0; i < 256; i++)
+		table[i] = (float) (i * opacity);
+}
+
 /* So much of the layer, and the rest of the ground: what "over" comes to then, but cheaper. */
 static int
 mix(Canvas *ground, Canvas *layer, double opacity)
 {
-	VipsImage *upper = NULL;
-	VipsImage *lower = NULL;
-	VipsImage *made = NULL;
-	int failed;
+	float upper[256];
+	float lower[256];
+	VipsImage *a;
+	VipsImage *b;
+	int failed = 0;
 
 	if (canvas_to_rgb(ground) != 0 || canvas_to_rgb(layer) != 0)
 		return -1;
-	failed = vips_linear1(layer->image, &upper, opacity, 0, NULL) != 0 ||
-			 vips_linear1(ground->image, &lower, 1 - opacity, 0, NULL) != 0 ||
-			 vips_add(upper, lower, &made, NULL) != 0;
-	VIPS_UNREF(upper);
-	VIPS_UNREF(lower);
-	return canvas_replace(ground, &made, failed, "composite") != 0 ? -1
-																   : canvas_settle(ground, 0);
+	weigh(opacity, upper);
+	weigh(1 - opacity, lower);
+	a = vips_image_copy_memory(layer->image);
+	/* Written to, so it has to be ours alone. */
+	b = vips_image_new_memory();
+	if (a == NULL || vips_image_write(ground->image, b) != 0)
+		failed = problem_of_vips(ground->problem, FAILURE_MALFORMED, "image is damaged");
+	for (int y = 0; failed == 0 && y < b->Ysize; y++)
+	{
+		const VipsPel *from = VIPS_IMAGE_ADDR(a, 0, y);
+		VipsPel *to = VIPS_IMAGE_ADDR(b, 0, y);
+
+		for (size_t i = 0; i < VIPS_IMAGE_SIZEOF_LINE(b); i++)
+			to[i] = (VipsPel) (upper[from[i]] + lower[to[i]] + 0.5f);
+	}
+	VIPS_UNREF(a);
+	if (failed == 0)
+		return canvas_replace(ground, &b, 0, "composite");
+	g_object_unref(b);
+	return -1;
 }
 
 /*
