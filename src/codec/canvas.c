@@ -53,10 +53,15 @@ canvas_check_size(Canvas *canvas, double width, double height)
 int
 canvas_to_memory(Canvas *canvas)
 {
+	return canvas->sequential ? canvas_to_pixels(canvas) : 0;
+}
+
+/* Have the pixels reckoned and in memory, for who looks at them by VIPS_IMAGE_ADDR. */
+int
+canvas_to_pixels(Canvas *canvas)
+{
 	VipsImage *memory;
 
-	if (!canvas->sequential)
-		return 0;
 	request_watch(canvas->request, canvas->image);
 	memory = vips_image_copy_memory(canvas->image);
 	if (memory == NULL)
@@ -268,6 +273,30 @@ canvas_extract(Canvas *canvas, int x, int y, int width, int height)
 	return canvas_replace(canvas, &made,
 						  vips_extract_area(canvas->image, &made, x, y, width, height, NULL),
 						  "crop");
+}
+
+/* A canvas that starts where another one is; to be cleared as that one is. */
+Canvas
+canvas_branch(const Canvas *trunk)
+{
+	Canvas canvas = *trunk;
+
+	g_object_ref(canvas.image);
+	if (canvas.origin != NULL)
+		g_object_ref(canvas.origin);
+	if (canvas.report != NULL)
+		canvas.report = (VipsBlob *) vips_area_copy(VIPS_AREA(canvas.report));
+	return canvas;
+}
+
+/* Each takes the other's image. */
+void
+canvas_swap_images(Canvas *a, Canvas *b)
+{
+	VipsImage *image = a->image;
+
+	a->image = b->image;
+	b->image = image;
 }
 
 void

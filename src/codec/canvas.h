@@ -36,6 +36,7 @@ typedef struct Canvas
 
 int canvas_replace(Canvas *canvas, VipsImage **made, int failed, const char *what);
 int canvas_to_memory(Canvas *canvas);
+int canvas_to_pixels(Canvas *canvas);
 int canvas_settle(Canvas *canvas, int alpha_premultiplied);
 int canvas_premultiply(Canvas *canvas, int *premultiplied);
 int canvas_to_rgb(Canvas *canvas);
@@ -50,6 +51,8 @@ int canvas_embed(Canvas *canvas, const VipsRect *place, VipsExtend extend,
 VipsImage *canvas_plain(Canvas *canvas, int width, int height, const double *colours,
 						int bands);
 int canvas_extract(Canvas *canvas, int x, int y, int width, int height);
+Canvas canvas_branch(const Canvas *trunk);
+void canvas_swap_images(Canvas *a, Canvas *b);
 void canvas_clear(Canvas *canvas);
 
 #endif

@@ -133,6 +133,14 @@ metadata_names_a_place(const void *data, size_t size)
 	return memmem(data, size, "GPSL", 4) != NULL || memmem(data, size, "GPSAlt", 6) != NULL;
 }
 
+/* Does a packet of XMP, in the clear, go out? */
+bool
+metadata_keeps_xmp(unsigned keep, const void *data, size_t size)
+{
+	return (keep & KEEP_XMP) != 0 &&
+		   ((keep & KEEP_GPS) != 0 || !metadata_names_a_place(data, size));
+}
+
 /* A block of an image's metadata, borrowed; NULL: it has none. */
 const void *
 metadata_blob(const VipsImage *image, const char *name, size_t *size)
@@ -159,9 +167,8 @@ metadata_attach(Canvas *canvas, VipsImage *image, unsigned keep)
 	if ((keep & (KEEP_EXIF | KEEP_COPYRIGHT)) != 0 &&
 		(data = metadata_blob(canvas->origin, VIPS_META_EXIF_NAME, &size)) != NULL)
 		attach_exif(image, data, size, keep);
-	if ((keep & KEEP_XMP) != 0 &&
-		(data = metadata_blob(canvas->origin, VIPS_META_XMP_NAME, &size)) != NULL &&
-		((keep & KEEP_GPS) != 0 || !metadata_names_a_place(data, size)))
+	if ((data = metadata_blob(canvas->origin, VIPS_META_XMP_NAME, &size)) != NULL &&
+		metadata_keeps_xmp(keep, data, size))
 		vips_image_set_blob_copy(image, VIPS_META_XMP_NAME, data, size);
 	if ((keep & KEEP_IPTC) != 0 &&
 		(data = metadata_blob(canvas->origin, VIPS_META_IPTC_NAME, &size)) != NULL)

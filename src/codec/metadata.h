@@ -21,6 +21,7 @@ int metadata_read_keep(const char *words, Problem *problem, unsigned *keep);
 const void *metadata_blob(const VipsImage *image, const char *name, size_t *size);
 GByteArray *metadata_reduce_exif(const void *data, size_t size, unsigned keep,
 								 bool orientation);
+bool metadata_keeps_xmp(unsigned keep, const void *data, size_t size);
 bool metadata_names_a_place(const void *data, size_t size);
 void metadata_attach(Canvas *canvas, VipsImage *image, unsigned keep);
 

@@ -104,15 +104,18 @@ pages_grid(Canvas *canvas, VipsImage **images, int count, const Grid *grid)
 {
 	int bands = images[0]->Bands;
 	int rows = (count + grid->columns - 1) / grid->columns;
-	int width = grid->columns * (grid->cell_width + grid->gap) - grid->gap;
-	int height = rows * (grid->cell_height + grid->gap) - grid->gap;
+	double width = (double) grid->columns * (grid->cell_width + grid->gap) - grid->gap;
+	double height = (double) rows * (grid->cell_height + grid->gap) - grid->gap;
 	size_t line = (size_t) width * (size_t) bands;
-	VipsPel *pixels = g_try_malloc(line * (size_t) height);
+	VipsPel *pixels;
 	VipsImage *joined;
 
+	if (canvas_check_size(canvas, width, height) != 0)
+		return NULL;
+	pixels = g_try_malloc(line * (size_t) height);
 	if (pixels == NULL)
 	{
-		problem_set(canvas->problem, FAILURE_MEMORY, "image codec process ran out of memory");
+		problem_out_of_memory(canvas->problem);
 		return NULL;
 	}
 	fill(pixels, (size_t) width * (size_t) height, bands, grid->background);
@@ -122,8 +125,8 @@ pages_grid(Canvas *canvas, VipsImage **images, int count, const Grid *grid)
 			g_free(pixels);
 			return NULL;
 		}
-	joined = vips_image_new_from_memory(pixels, line * (size_t) height, width, height, bands,
-										VIPS_FORMAT_UCHAR);
+	joined = vips_image_new_from_memory(pixels, line * (size_t) height, (int) width,
+										(int) height, bands, VIPS_FORMAT_UCHAR);
 	g_signal_connect_swapped(joined, "postclose", G_CALLBACK(g_free), pixels);
 	joined->Type = images[0]->Type;
 	copy_timing(canvas->image, joined);
@@ -143,8 +146,6 @@ pages_join(Canvas *canvas, VipsImage **images, int count)
 			images[i]->Bands != images[0]->Bands)
 			return problem_set(canvas->problem, FAILURE_INTERNAL,
 							   "pages have come out differently");
-	if (canvas_check_size(canvas, images[0]->Xsize, (double) images[0]->Ysize * count) != 0)
-		return -1;
 	made = pages_grid(canvas, images, count, &column);
 	if (made == NULL)
 		return -1;

@@ -247,15 +247,6 @@ put_header(unsigned char *at, const VipsImage *image)
 	return close_chunk(at, "IHDR", 13);
 }
 
-static int
-out_of_memory(Canvas *canvas)
-{
-	problem_set(canvas->problem, FAILURE_MEMORY, "image codec process ran out of memory");
-	problem_hint(canvas->problem,
-				 "A smaller image needs less; imgexport.codec_memory sets the limit.");
-	return -1;
-}
-
 /* The file: signature, IHDR, one IDAT, IEND. */
 static int
 put_file(Canvas *canvas, const Writer *writer, int level, VipsBlob **blob)
@@ -270,7 +261,7 @@ put_file(Canvas *canvas, const Writer *writer, int level, VipsBlob **blob)
 	if (file == NULL)
 	{
 		libdeflate_free_compressor(compressor);
-		return out_of_memory(canvas);
+		return problem_out_of_memory(canvas->problem);
 	}
 	memcpy(file, SIGNATURE, 8);
 	at = put_header(file + 8, canvas->image);
@@ -302,7 +293,7 @@ png_write(Canvas *canvas, int level, VipsBlob **blob)
 
 	writer.rows = g_try_malloc(stride(&writer) * (size_t) writer.height);
 	if (writer.rows == NULL)
-		return out_of_memory(canvas);
+		return problem_out_of_memory(canvas->problem);
 	if (take_all(canvas, &writer) != 0)
 	{
 		g_free(writer.rows);

@@ -47,6 +47,15 @@ problem_hint(Problem *problem, const char *format, ...)
 	va_end(arguments);
 }
 
+/* There is no memory left within the limit.  Returns -1. */
+int
+problem_out_of_memory(Problem *problem)
+{
+	problem_set(problem, FAILURE_MEMORY, "image codec process ran out of memory");
+	problem_hint(problem, "A smaller image needs less; imgexport.codec_memory sets the limit.");
+	return -1;
+}
+
 /* libvips says "killed" where our deadline stopped it, and names the call that found no memory. */
 static FailureKind
 kind_of_text(const char *text, FailureKind kind)
@@ -76,11 +85,7 @@ problem_of_vips(Problem *problem, FailureKind kind, const char *message)
 		problem_hint(problem, "imgexport.codec_timeout sets the limit.");
 	}
 	else if (found == FAILURE_MEMORY && kind != FAILURE_MEMORY)
-	{
-		problem_set(problem, found, "image codec process ran out of memory");
-		problem_hint(problem,
-					 "A smaller image needs less; imgexport.codec_memory sets the limit.");
-	}
+		problem_out_of_memory(problem);
 	else if (problem->kind == 0)
 	{
 		problem_set(problem, found, "%s", message);

@@ -21,6 +21,7 @@ void problem_detail(Problem *problem, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void problem_hint(Problem *problem, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+int problem_out_of_memory(Problem *problem);
 int problem_of_vips(Problem *problem, FailureKind kind, const char *message);
 
 #endif

@@ -83,19 +83,6 @@ shared_steps(Pipeline *const *pipelines, int count)
 	return shared;
 }
 
-/* A canvas that starts where another one is. */
-static Canvas
-branch(const Canvas *trunk)
-{
-	Canvas canvas = *trunk;
-
-	g_object_ref(canvas.image);
-	g_object_ref(canvas.origin);
-	if (canvas.report != NULL)
-		canvas.report = (VipsBlob *) vips_area_copy(VIPS_AREA(canvas.report));
-	return canvas;
-}
-
 /* One pipeline from where the trunk ends, and what became of it. */
 typedef struct Tail
 {
@@ -114,7 +101,7 @@ static void
 make_tail(Tail *tail)
 {
 	gint64 start = g_get_monotonic_time();
-	Canvas canvas = branch(tail->trunk);
+	Canvas canvas = canvas_branch(tail->trunk);
 	gint64 processed;
 
 	canvas.problem = &tail->problem;

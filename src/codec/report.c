@@ -54,16 +54,12 @@ report_pixels(Canvas *canvas, int side, int bands, VipsImage **pixels)
 						   .fit = FIT_INSIDE,
 						   .kernel = VIPS_KERNEL_LANCZOS3,
 						   .enlarge = false};
-	VipsImage *memory;
 
 	if ((side > 0 && resize_to(canvas, &target) != 0) || fit_bands(canvas, bands) != 0 ||
-		canvas_to_memory(canvas) != 0)
+		canvas_to_pixels(canvas) != 0)
 		return -1;
-	memory = vips_image_copy_memory(canvas->image);
-	if (memory == NULL)
-		return problem_of_vips(canvas->problem, FAILURE_MALFORMED, "image is damaged");
-	*pixels = memory;
-	return canvas_replace(canvas, &memory, 0, "copy");
+	*pixels = canvas->image;
+	return 0;
 }
 
 /* Make a text what the canvas has become; the text is given up. */

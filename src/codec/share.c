@@ -58,7 +58,6 @@ void
 share_plan(Request *request, Pipeline *const *pipelines, int count)
 {
 	bool seen[PIPELINE_MAX_SOURCES] = {false};
-
 	int sources = request->message->source_count;
 
 	request->sharing =
@@ -116,10 +115,8 @@ share_decode(Canvas *canvas, int source, Pipeline *const *pipelines, int count)
 	failed = decode_once(canvas, shared, &request->sources[source]);
 	if (failed == 0)
 	{
-		*canvas = shared->decoded;
+		*canvas = canvas_branch(&shared->decoded);
 		canvas->problem = problem;
-		g_object_ref(canvas->image);
-		g_object_ref(canvas->origin);
 	}
 	g_mutex_unlock(&request->sharing->lock);
 	return failed;

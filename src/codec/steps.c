@@ -12,7 +12,9 @@ typedef enum PageRule
 {
 	EACH_PAGE, /* it knows one picture, and is made page by page */
 	TOGETHER,  /* it takes them all, one below another */
+	BY_ALL,	   /* likewise, and decides by all of them what it does */
 	BY_FORMAT, /* likewise, and drops all but the first for a format that holds one */
+	OF_PAGES,  /* likewise, and pages are what it is about, of documents too */
 	FIRST_PAGE /* it looks at the first one only */
 } PageRule;
 
@@ -23,7 +25,7 @@ static const struct
 	PageRule rule;
 } steps[] = {
 	{"animate", step_animate, TOGETHER},
-	{"autocrop", step_autocrop, TOGETHER},
+	{"autocrop", step_autocrop, BY_ALL},
 	{"blur", step_blur, EACH_PAGE},
 	{"blurhash", step_blurhash, FIRST_PAGE},
 	{"composite", step_composite, EACH_PAGE},
@@ -43,12 +45,12 @@ static const struct
 	{"modulate", step_modulate, TOGETHER},
 	{"montage", step_montage, FIRST_PAGE},
 	{"negate", step_negate, TOGETHER},
-	{"normalise_contrast", step_normalise_contrast, TOGETHER},
+	{"normalise_contrast", step_normalise_contrast, BY_ALL},
 	{"normalize", step_normalize, EACH_PAGE},
 	{"optimize", step_optimize, TOGETHER},
 	{"orient", step_orient, EACH_PAGE},
 	{"overlay", step_overlay, EACH_PAGE},
-	{"page", step_page, TOGETHER},
+	{"page", step_page, OF_PAGES},
 	{"palette", step_palette, FIRST_PAGE},
 	{"phash", step_phash, FIRST_PAGE},
 	{"preview", step_preview, FIRST_PAGE},
@@ -60,12 +62,12 @@ static const struct
 	{"shadow", step_shadow, EACH_PAGE},
 	{"sharpen", step_sharpen, EACH_PAGE},
 	{"similarity", step_similarity, FIRST_PAGE},
-	{"sprite", step_sprite, TOGETHER},
+	{"sprite", step_sprite, OF_PAGES},
 	{"strip", step_strip, TOGETHER},
 	{"thumbhash", step_thumbhash, FIRST_PAGE},
 	{"thumbnail", step_thumbnail, BY_FORMAT},
 	{"tint", step_tint, TOGETHER},
-	{"trim", step_trim, TOGETHER},
+	{"trim", step_trim, BY_ALL},
 	{"vips", step_vips, EACH_PAGE},
 	{"watermark", step_watermark, EACH_PAGE},
 	{"watermark_text", step_watermark_text, EACH_PAGE},
@@ -116,16 +118,14 @@ steps_want_pages(const Pipeline *pipeline, const Format *source)
 
 		if (at < 0 || steps[at].rule == FIRST_PAGE)
 			return false;
-		if (steps[at].run == step_page || steps[at].run == step_sprite)
+		if (steps[at].rule == OF_PAGES)
 			return true;
 		if (source->pages != PAGES_ANIMATION)
 			continue;
 		if (steps[at].rule == BY_FORMAT && named_format(step) != NULL &&
 			named_format(step)->pages != PAGES_ANIMATION)
 			return false;
-		/* What it decides, it decides by all of them. */
-		if (steps[at].run == step_trim || steps[at].run == step_autocrop ||
-			steps[at].run == step_normalise_contrast)
+		if (steps[at].rule == BY_ALL)
 			return true;
 	}
 	return source->pages == PAGES_ANIMATION;

@@ -83,9 +83,8 @@ jpeg_segment(Stripper *stripper, const unsigned char *segment, size_t size)
 	else if (marker == 0xe1 && starts_with(body, length, EXIF_HEADER, EXIF_HEADER_BYTES))
 		put_jpeg_exif(stripper, body, length);
 	else if (marker == 0xe1)
-		kept = (stripper->keep & KEEP_XMP) != 0 &&
-			   starts_with(body, length, XMP_HEADER, strlen(XMP_HEADER)) &&
-			   ((stripper->keep & KEEP_GPS) != 0 || !metadata_names_a_place(body, length));
+		kept = starts_with(body, length, XMP_HEADER, strlen(XMP_HEADER)) &&
+			   metadata_keeps_xmp(stripper->keep, body, length);
 	else if (marker == 0xe2)
 		kept = starts_with(body, length, "ICC_PROFILE", 12);
 	else if (marker == 0xed)
@@ -279,8 +278,7 @@ webp_chunk(Stripper *stripper, const unsigned char *type, const unsigned char *d
 
 	if (memcmp(type, "EXIF", 4) == 0)
 		return put_webp_exif(stripper, data, size) ? 0x08 : 0;
-	if (memcmp(type, "XMP ", 4) == 0 && (stripper->keep & KEEP_XMP) != 0 &&
-		((stripper->keep & KEEP_GPS) != 0 || !metadata_names_a_place(data, size)))
+	if (memcmp(type, "XMP ", 4) == 0 && metadata_keeps_xmp(stripper->keep, data, size))
 	{
 		put_riff_chunk(stripper, "XMP ", data, size);
 		return 0x04;

@@ -112,8 +112,7 @@ step_round_corners(Canvas *canvas, Arguments *arguments)
 		return -1;
 	mask = corner_mask(canvas->image->Xsize, canvas->image->Ysize, VIPS_MIN(radius, half));
 	if (mask == NULL)
-		return problem_set(canvas->problem, FAILURE_MEMORY,
-						   "image codec process ran out of memory");
+		return problem_out_of_memory(canvas->problem);
 	failed = canvas_multiply_alpha(canvas, mask);
 	g_object_unref(mask);
 	return failed;

@@ -123,19 +123,15 @@ static VipsImage *
 to_lab(Canvas *canvas)
 {
 	static const double white[4] = {255, 255, 255, 255};
-	VipsArrayDouble *ground = vips_array_double_new(white, 3);
-	VipsImage *flat = NULL;
+	Canvas flat = canvas_branch(canvas);
 	VipsImage *lab = NULL;
 	VipsImage *memory = NULL;
 
-	if ((vips_image_hasalpha(canvas->image)
-			 ? vips_flatten(canvas->image, &flat, "background", ground, NULL)
-			 : vips_copy(canvas->image, &flat, NULL)) == 0 &&
-		vips_colourspace(flat, &lab, VIPS_INTERPRETATION_LABS, NULL) == 0)
+	if (canvas_flatten(&flat, white) == 0 &&
+		vips_colourspace(flat.image, &lab, VIPS_INTERPRETATION_LABS, NULL) == 0)
 		memory = vips_image_copy_memory(lab);
-	vips_area_unref(VIPS_AREA(ground));
-	VIPS_UNREF(flat);
 	VIPS_UNREF(lab);
+	canvas_clear(&flat);
 	if (memory == NULL)
 		problem_of_vips(canvas->problem, FAILURE_INTERNAL, "could not read the colours");
 	return memory;

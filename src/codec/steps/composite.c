@@ -36,7 +36,6 @@ step_composite(Canvas *canvas, Arguments *arguments)
 	Placement placement;
 	ResizeTarget fit;
 	Canvas base;
-	VipsImage *image;
 	bool placed;
 	int result = -1;
 
@@ -48,11 +47,7 @@ step_composite(Canvas *canvas, Arguments *arguments)
 		(placed || resize_to(&base, &fit) == 0))
 		result = layer_lay(&base, canvas, &placement);
 	if (result == 0)
-	{
-		image = canvas->image;
-		canvas->image = base.image;
-		base.image = image;
-	}
+		canvas_swap_images(canvas, &base);
 	canvas_clear(&base);
 	return result;
 }

@@ -120,24 +120,26 @@ fit_cells(Collection *collection, Grid *grid)
 	return same_bands(collection, grid->background[3] < 255);
 }
 
+/* The images alone, as an array to g_free. */
+static VipsImage **
+images_of(const Collection *collection)
+{
+	VipsImage **images = g_new(VipsImage *, collection->count);
+
+	for (int i = 0; i < collection->count; i++)
+		images[i] = collection->images[i].image;
+	return images;
+}
+
 static int
 lay_out(Canvas *canvas, Collection *collection, Grid *grid)
 {
-	VipsImage **images;
+	VipsImage **images = images_of(collection);
 	VipsImage *made;
-	int rows;
 
 	if (grid->columns == 0)
 		grid->columns = (int) ceil(sqrt(collection->count));
 	grid->columns = VIPS_MIN(grid->columns, collection->count);
-	rows = (collection->count + grid->columns - 1) / grid->columns;
-	if (canvas_check_size(canvas,
-						  (double) grid->columns * (grid->cell_width + grid->gap) - grid->gap,
-						  (double) rows * (grid->cell_height + grid->gap) - grid->gap) != 0)
-		return -1;
-	images = g_new(VipsImage *, collection->count);
-	for (int i = 0; i < collection->count; i++)
-		images[i] = collection->images[i].image;
 	made = pages_grid(canvas, images, collection->count, grid);
 	g_free(images);
 	if (made == NULL)
@@ -242,9 +244,7 @@ animate(Canvas *canvas, Collection *collection)
 		failed = resize_to(&collection->images[i], &first);
 	if (failed != 0 || same_bands(collection, false) != 0)
 		return -1;
-	images = g_new(VipsImage *, collection->count);
-	for (int i = 0; i < collection->count; i++)
-		images[i] = collection->images[i].image;
+	images = images_of(collection);
 	failed = pages_join(canvas, images, collection->count);
 	g_free(images);
 	canvas->sequential = false;

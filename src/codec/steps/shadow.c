@@ -97,7 +97,6 @@ step_shadow(Canvas *canvas, Arguments *arguments)
 {
 	Canvas ground = {.request = canvas->request, .problem = canvas->problem, .pages = 1};
 	Placement placement = {.mode = VIPS_BLEND_MODE_OVER, .opacity = 1};
-	VipsImage *image;
 	Shadow shadow;
 
 	if (read_shadow(arguments, &shadow) != 0 ||
@@ -113,9 +112,7 @@ step_shadow(Canvas *canvas, Arguments *arguments)
 		canvas_clear(&ground);
 		return -1;
 	}
-	image = canvas->image;
-	canvas->image = ground.image;
-	ground.image = image;
+	canvas_swap_images(canvas, &ground);
 	canvas_clear(&ground);
 	return 0;
 }

@@ -11,33 +11,21 @@
 
 #define MEDIAN_SIDE 3
 
+static int
+cut_page(Canvas *page, Arguments *arguments)
+{
+	const VipsRect *box = &page->memory->box;
+
+	(void) arguments;
+	return canvas_extract(page, box->left, box->top, box->width, box->height);
+}
+
 /* Cut every page to a box. */
 static int
-cut_pages(Canvas *canvas, const VipsRect *box)
+cut_pages(Canvas *canvas, Arguments *arguments, const VipsRect *box)
 {
-	VipsImage **cut;
-	int count = canvas->pages;
-	int failed = 0;
-
-	if (count == 1)
-		return canvas_extract(canvas, box->left, box->top, box->width, box->height);
-	cut = g_new0(VipsImage *, count);
-	for (int i = 0; i < count && failed == 0; i++)
-	{
-		Canvas page = *canvas;
-
-		page.origin = NULL;
-		page.image = page_extract(canvas, i);
-		failed = page.image == NULL ||
-				 canvas_extract(&page, box->left, box->top, box->width, box->height) != 0;
-		cut[i] = page.image;
-	}
-	if (failed == 0)
-		failed = pages_join(canvas, cut, count);
-	for (int i = 0; i < count; i++)
-		VIPS_UNREF(cut[i]);
-	g_free(cut);
-	return failed ? -1 : 0;
+	canvas->memory->box = *box;
+	return pages_each(canvas, arguments, cut_page);
 }
 
 static void
@@ -135,7 +123,7 @@ step_trim(Canvas *canvas, Arguments *arguments)
 		grow(&box, &found);
 	}
 	/* Nothing but background: as it is. */
-	return box.width > 0 && box.height > 0 ? cut_pages(canvas, &box) : 0;
+	return box.width > 0 && box.height > 0 ? cut_pages(canvas, arguments, &box) : 0;
 }
 
 typedef struct Thresholds
@@ -203,24 +191,19 @@ step_autocrop(Canvas *canvas, Arguments *arguments)
 {
 	VipsRect whole = {.width = canvas->image->Xsize, .height = page_height(canvas)};
 	Thresholds thresholds;
-	VipsImage *pixels;
 	VipsRect box;
 	int padding;
 
 	if (argument_int(arguments, "padding", 0, 100000, 50, &padding) != 0 ||
 		argument_int(arguments, "alpha_threshold", 0, 255, 10, &thresholds.alpha) != 0 ||
 		argument_int(arguments, "white_threshold", 0, 255, 250, &thresholds.white) != 0 ||
-		canvas_to_memory(canvas) != 0)
+		canvas_to_pixels(canvas) != 0)
 		return -1;
-	pixels = vips_image_copy_memory(canvas->image);
-	if (pixels == NULL)
-		return problem_of_vips(canvas->problem, FAILURE_MALFORMED, "image is damaged");
-	canvas_replace(canvas, &pixels, 0, "copy");
 	box = content_box(canvas->image, canvas->pages,
 					  hides_anything(canvas->image, thresholds.alpha), &thresholds);
 	if (box.width <= 0 || box.height <= 0)
 		return 0;
 	vips_rect_marginadjust(&box, padding);
 	vips_rect_intersectrect(&box, &whole, &box);
-	return cut_pages(canvas, &box);
+	return cut_pages(canvas, arguments, &box);
 }
