@@ -50,6 +50,13 @@ run_steps(Canvas *canvas, const Pipeline *pipeline, int first, int end, Position
 	return 0;
 }
 
+/* A source may have been opened with more pages than this one of its pipelines looks at. */
+static int
+keep_wanted_pages(Canvas *canvas, const Pipeline *pipeline)
+{
+	return steps_want_pages(pipeline, canvas->source) ? 0 : pages_keep(canvas, 0);
+}
+
 /*
  * Make the image of a whole pipeline, as an argument of another one.
  *
@@ -60,7 +67,8 @@ render_pipeline(Canvas *canvas, const Pipeline *pipeline)
 {
 	Position ignored;
 
-	if (share_decode(canvas, pipeline->source, (Pipeline *const *) &pipeline, 1) != 0)
+	if (share_decode(canvas, pipeline->source, (Pipeline *const *) &pipeline, 1) != 0 ||
+		keep_wanted_pages(canvas, pipeline) != 0)
 		return -1;
 	return run_steps(canvas, pipeline, 0, pipeline->step_count, &ignored);
 }
@@ -105,7 +113,8 @@ make_tail(Tail *tail)
 	gint64 processed;
 
 	canvas.problem = &tail->problem;
-	tail->failed = run_steps(&canvas, tail->pipeline, tail->first, tail->pipeline->step_count,
+	tail->failed = keep_wanted_pages(&canvas, tail->pipeline) != 0 ||
+				   run_steps(&canvas, tail->pipeline, tail->first, tail->pipeline->step_count,
 							 &tail->position) != 0;
 	processed = g_get_monotonic_time();
 	tail->process_us = processed - start;

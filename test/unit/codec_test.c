@@ -627,6 +627,36 @@ test_png(void)
 		}
 }
 
+/* A document is its first picture, also beside an output that asks for another one. */
+static void
+test_document(void)
+{
+	static Result result;
+	static Recipe recipes[2];
+	VipsImage *two = picture(RGB, 40, 60);
+	VipsImage *pages;
+	Request request;
+	Bytes tiff;
+
+	vips_copy(two, &pages, NULL);
+	vips_image_set_int(pages, VIPS_META_PAGE_HEIGHT, 30);
+	tiff = save(pages, ".tif");
+	request_init(&request, tiff);
+	write_recipe(&recipes[0], "page page=1");
+	write_recipe(&recipes[1], "flip");
+	request.recipes[request.recipe_count++] = &recipes[0];
+	request.recipes[request.recipe_count++] = &recipes[1];
+	codec_render(&codec, &request, &result);
+	ok(result.answer_count == 2 && strcmp(result.answers[0].format, "tiff") == 0 &&
+		   strcmp(result.answers[1].format, "tiff") == 0 && result.answers[1].height == 30,
+	   "a page of a document, and beside it the document's first");
+	explain(&result);
+	result_free(&result);
+	g_object_unref(two);
+	g_object_unref(pages);
+	g_free(tiff.data);
+}
+
 /* Damage ----------------------------------------------------------------------- */
 
 static const char *const suffixes[] = {
@@ -1348,6 +1378,7 @@ main(void)
 	test_chains(60);
 	test_large_chains();
 	test_png();
+	test_document();
 	test_damage();
 	test_noise(60);
 	test_limits();
