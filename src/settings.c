@@ -10,6 +10,7 @@
 
 #include <limits.h>
 
+#include "pgtime.h"
 #include "utils/guc.h"
 
 #include "settings.h"
@@ -42,6 +43,15 @@ check_loaders(char **value, void **extra, GucSource source)
 	}
 	pfree(list);
 	return true;
+}
+
+static bool
+check_timezone(char **value, void **extra, GucSource source)
+{
+	if (pg_tzset(*value) != NULL)
+		return true;
+	GUC_check_errdetail("There is no time zone \"%s\".", *value);
+	return false;
 }
 
 typedef struct IntegerSetting
@@ -114,8 +124,6 @@ static const IntegerSetting integers[] = {
 	 &settings.helper_idle_s, 60, 1, 86400, PGC_SUSET, GUC_UNIT_S, assign_helper_integer},
 	{"imgexport.helper_max_requests", "A helper process is replaced after so many requests.",
 	 &settings.helper_max_requests, 1000, 1, INT_MAX, PGC_SUSET, 0, NULL},
-	{"imgexport.expiry_interval", "Expired images are deleted at most this often.",
-	 &settings.expiry_interval_s, 60, 1, 86400, PGC_SIGHUP, GUC_UNIT_S, NULL},
 };
 
 static const TextSetting texts[] = {
@@ -129,6 +137,8 @@ static const TextSetting texts[] = {
 	{"imgexport.allowed_loaders", "Image formats that are read, comma separated.",
 	 &settings.allowed_loaders, "jpeg,png,webp,gif,tiff,heif", PGC_SUSET, check_loaders,
 	 assign_helper_text},
+	{"imgexport.schedule_timezone", "Time zone of schedules that name none.",
+	 &settings.schedule_timezone, "UTC", PGC_SIGHUP, check_timezone, NULL},
 	{"imgexport.helper_directory",
 	 "Directory of the helper programs; empty is PostgreSQL's own library directory.",
 	 &settings.helper_directory, "", PGC_SUSET, NULL, assign_helper_text},
@@ -159,5 +169,14 @@ settings_define(void)
 		DefineCustomStringVariable(row->name, row->description, NULL, row->value, row->fallback,
 								   row->context, 0, row->check, row->assign, NULL);
 	}
+	/* What a session's \copy into imgexport.csv_upload remembers between its triggers. */
+	DefineCustomStringVariable("imgexport.uploaded_batch", "The batch of the last upload.",
+							   NULL, &settings.uploaded_batch, "", PGC_USERSET,
+							   GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL,
+							   NULL, NULL);
+	DefineCustomStringVariable("imgexport.uploaded_products", "The products of this upload.",
+							   NULL, &settings.uploaded_products, "0", PGC_USERSET,
+							   GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL,
+							   NULL, NULL);
 	MarkGUCPrefixReserved("imgexport");
 }

@@ -25,7 +25,9 @@ typedef struct Settings
 	int helper_idle_s;
 	int helper_max_requests;
 	char *helper_directory; /* "": PostgreSQL's pkglibdir */
-	int expiry_interval_s;
+	char *schedule_timezone;
+	char *uploaded_batch;
+	char *uploaded_products;
 } Settings;
 
 typedef enum SettingsSandbox

@@ -175,7 +175,8 @@ int
 arguments_finish(Arguments *arguments)
 {
 	for (int i = 0; i < arguments->step->argument_count; i++)
-		if (i >= ARGUMENTS_MAX || !arguments->used[i])
+		if (strcmp(arguments->step->arguments[i].name, STEP_ON_ERROR) != 0 &&
+			(i >= ARGUMENTS_MAX || !arguments->used[i]))
 			return problem_set(arguments->problem, FAILURE_ARGUMENT,
 							   "%s does not take an argument \"%.100s\"", arguments->step->name,
 							   arguments->step->arguments[i].name);

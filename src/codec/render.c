@@ -368,6 +368,8 @@ render_all(Request *request, Pipeline **pipelines)
 						.process_us = (uint32_t) times.process_us,
 						.encode_us = (uint32_t) times.encode_us,
 						.peak_rss_bytes = peak_rss_bytes()};
+	for (guint i = 0; request->warnings != NULL && i < request->warnings->len; i++)
+		reply_warning(request->id, request->warnings->pdata[i]);
 	reply_done(request->id, &done);
 }
 
@@ -410,6 +412,7 @@ render_answer(const Frame *frame)
 		pipeline_free(pipelines[i]);
 	for (int i = 0; i < message.pipeline_count; i++)
 		pipelines[i] = NULL;
+	request_clear_warnings(&request);
 	request_unmap(&request);
 	vips_error_clear();
 }

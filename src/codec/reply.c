@@ -36,6 +36,15 @@ reply_output(uint32_t id, const Output *output, int fd)
 }
 
 void
+reply_warning(uint32_t id, const char *message)
+{
+	Warning warning = {.output = -1, .message = message};
+
+	pack_warning(start(), &warning);
+	send_reply(FRAME_WARNING, id, -1);
+}
+
+void
 reply_done(uint32_t id, const RenderDone *done)
 {
 	pack_render_done(start(), done);

@@ -3,6 +3,9 @@
  *		A request in work.
  */
 #include "codec/request.h"
+
+/* More of them say nothing new. */
+#define WARNINGS_MAX 100
 #include "wire/memfd.h"
 
 /* Reported before the server's own patience ends, which costs the process its life. */
@@ -83,4 +86,33 @@ request_watch(Request *request, VipsImage *image)
 {
 	vips_image_set_progress(image, TRUE);
 	g_signal_connect(image, "eval", G_CALLBACK(on_progress), request);
+}
+
+/* Note what the request goes on without; each is told once, however many outputs it is of. */
+void
+request_warn(Request *request, const char *format, ...)
+{
+	va_list arguments;
+	char *text;
+
+	va_start(arguments, format);
+	text = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
+	g_mutex_lock(&request->warnings_lock);
+	if (request->warnings == NULL)
+		request->warnings = g_ptr_array_new_with_free_func(g_free);
+	if (request->warnings->len >= WARNINGS_MAX ||
+		g_ptr_array_find_with_equal_func(request->warnings, text, g_str_equal, NULL))
+		g_free(text);
+	else
+		g_ptr_array_add(request->warnings, text);
+	g_mutex_unlock(&request->warnings_lock);
+}
+
+void
+request_clear_warnings(Request *request)
+{
+	if (request->warnings != NULL)
+		g_ptr_array_free(request->warnings, TRUE);
+	request->warnings = NULL;
 }

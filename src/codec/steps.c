@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "codec/pages.h"
+#include "codec/request.h"
 #include "codec/steps.h"
 
 /* What a step does with the pages of an animation. */
@@ -141,9 +142,8 @@ run_by_rule(Canvas *canvas, Arguments *arguments, int at)
 	return steps[at].run(canvas, arguments);
 }
 
-/* Make one step; 0, or -1 with the problem noted. */
-int
-step_run(Canvas *canvas, const Step *step)
+static int
+run_required(Canvas *canvas, const Step *step)
 {
 	StepMemory memory = {0};
 	Arguments arguments;
@@ -167,4 +167,43 @@ step_run(Canvas *canvas, const Step *step)
 	canvas->full_width = 0;
 	canvas->full_height = 0;
 	return arguments_finish(&arguments);
+}
+
+/*
+ * Make a step that may be left out.  Everything is computed before and after it, so that
+ * what goes wrong within it is known to be its own, and not that of the others.
+ */
+static int
+run_optional(Canvas *canvas, const Step *step)
+{
+	Problem problem = {0};
+	Canvas attempt;
+
+	if (canvas_to_memory(canvas) != 0)
+		return -1;
+	attempt = canvas_branch(canvas);
+	attempt.problem = &problem;
+	if (run_required(&attempt, step) != 0 || canvas_to_memory(&attempt) != 0)
+	{
+		canvas_clear(&attempt);
+		/* Neither time nor memory comes back by leaving something out. */
+		if (problem.kind == FAILURE_TIMEOUT || problem.kind == FAILURE_MEMORY)
+		{
+			*canvas->problem = problem;
+			return -1;
+		}
+		request_warn(canvas->request, "step %s was skipped: %s", step->name, problem.message);
+		return 0;
+	}
+	attempt.problem = canvas->problem;
+	canvas_clear(canvas);
+	*canvas = attempt;
+	return 0;
+}
+
+/* Make one step; 0, or -1 with the problem noted. */
+int
+step_run(Canvas *canvas, const Step *step)
+{
+	return step_is_optional(step) ? run_optional(canvas, step) : run_required(canvas, step);
 }

@@ -13,7 +13,6 @@
 #include "helper/session.h"
 #include "image/fetch.h"
 #include "settings.h"
-#include "wire/message.h"
 
 PG_FUNCTION_INFO_V1(img_fetch);
 
@@ -26,19 +25,19 @@ typedef struct FetchAnswer
 	HelperError *error;
 } FetchAnswer;
 
-/* Pack a FETCH under the settings in force, which a job's transfers obey as well. */
-void
-fetch_request_pack(Packer *packer, const char *url, int timeout_ms)
+/* A GET under the settings in force, which a job's transfers obey as well. */
+FetchRequest
+fetch_request(const char *url, int timeout_ms)
 {
-	FetchRequest request = {.url = url,
-							.connect_timeout_ms = settings.fetch_connect_timeout_ms,
-							.timeout_ms = timeout_ms,
-							.max_bytes = (uint64) settings.fetch_max_kb * 1024,
-							.max_redirects = settings.fetch_max_redirects,
-							.allowed_hosts = settings.fetch_allowed_hosts,
-							.allowed_networks = settings.fetch_allowed_networks};
-
-	pack_fetch_request(packer, &request);
+	return (FetchRequest){.url = url,
+						  .method = "GET",
+						  .headers = "",
+						  .connect_timeout_ms = settings.fetch_connect_timeout_ms,
+						  .timeout_ms = timeout_ms,
+						  .max_bytes = (uint64) settings.fetch_max_kb * 1024,
+						  .max_redirects = settings.fetch_max_redirects,
+						  .allowed_hosts = settings.fetch_allowed_hosts,
+						  .allowed_networks = settings.fetch_allowed_networks};
 }
 
 static void
@@ -82,6 +81,7 @@ img_fetch(PG_FUNCTION_ARGS)
 	static uint8 body[FRAME_MAX_BYTES];
 	int timeout_ms = settings.fetch_timeout_ms;
 	char *url;
+	FetchRequest request;
 	Packer packer;
 	FetchAnswer answer = {0};
 
@@ -91,7 +91,8 @@ img_fetch(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1))
 		timeout_ms = timeout_in_ms(PG_GETARG_INTERVAL_P(1));
 	packer_init(&packer, body, sizeof body);
-	fetch_request_pack(&packer, pg_server_to_any(url, strlen(url), PG_UTF8), timeout_ms);
+	request = fetch_request(pg_server_to_any(url, strlen(url), PG_UTF8), timeout_ms);
+	pack_fetch_request(&packer, &request);
 	if (packer.overflow)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("url is longer than %d bytes", FRAME_MAX_BYTES)));

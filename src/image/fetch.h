@@ -5,8 +5,8 @@
 #ifndef IMGEXPORT_IMAGE_FETCH_H
 #define IMGEXPORT_IMAGE_FETCH_H
 
-#include "wire/pack.h"
+#include "wire/message.h"
 
-void fetch_request_pack(Packer *packer, const char *url, int timeout_ms);
+FetchRequest fetch_request(const char *url, int timeout_ms);
 
 #endif

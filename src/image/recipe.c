@@ -4,13 +4,18 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/varlena.h"
 
+#include "helper/guarded.h"
 #include "image/recipe.h"
+#include "image/step.h"
 #include "image/stepcall.h"
+#include "wire/pipeline.h"
 
 PG_FUNCTION_INFO_V1(img_apply);
 PG_FUNCTION_INFO_V1(imgexport_validate_recipe);
@@ -112,6 +117,87 @@ tell_position(void *argument)
 	errcontext("step %d of the recipe, %s", position->index + 1, position->name);
 }
 
+/* A step's "on_error": may it be left out when it fails? */
+static bool
+read_on_error(JsonbContainer *arguments, int index)
+{
+	JsonbValue *value = arguments == NULL
+							? NULL
+							: getKeyJsonValueFromContainer(arguments, STEP_ON_ERROR,
+														   strlen(STEP_ON_ERROR), NULL);
+	char *choice;
+
+	if (value == NULL)
+		return false;
+	if (value->type != jbvString)
+		raise_shape(index, "must have \"skip\" or \"fail\" as its on_error");
+	choice = pnstrdup(value->val.string.val, value->val.string.len);
+	if (strcmp(choice, STEP_ON_ERROR_SKIP) != 0 && strcmp(choice, "fail") != 0)
+		raise_shape(index, "must have \"skip\" or \"fail\" as its on_error");
+	return strcmp(choice, STEP_ON_ERROR_SKIP) == 0;
+}
+
+/* The call of one step, for what may catch its error. */
+typedef struct StepAttempt
+{
+	const char *name;
+	JsonbContainer *arguments;
+	Datum image;
+	const RecipeContext *context;
+} StepAttempt;
+
+static void
+call_attempt(void *argument)
+{
+	StepAttempt *attempt = argument;
+	bool before = step_set_optional(true);
+
+	PG_TRY();
+	{
+		attempt->image =
+			step_call(attempt->name, attempt->arguments, attempt->image, attempt->context);
+	}
+	PG_FINALLY();
+	{
+		step_set_optional(before);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Call a step that may be left out.  What its function raises is caught here; what the
+ * codec finds when it renders the step is caught there.
+ */
+static Datum
+call_optional(const char *name, JsonbContainer *arguments, Datum image,
+			  const RecipeContext *context)
+{
+	StepAttempt attempt = {name, arguments, image, context};
+	HelperError *error;
+	char *message;
+
+	if (context->checking)
+		return step_call(name, arguments, image, context);
+	/* A copy, as a step that fails may leave its image half changed. */
+	attempt.image = lazy_image_datum(
+		lazy_image_copy(lazy_image(image, CurrentMemoryContext), CurrentMemoryContext));
+	/* A parallel worker has no subtransactions. */
+	if (IsInParallelMode())
+	{
+		call_attempt(&attempt);
+		return attempt.image;
+	}
+	error = run_guarded(call_attempt, &attempt, CurrentMemoryContext);
+	if (error == NULL)
+		return attempt.image;
+	message = psprintf("step %s was skipped: %s", name, error->message);
+	if (context->skipped != NULL)
+		context->skipped(context->skipped_argument, message);
+	else
+		ereport(WARNING, (errmsg("%s", message)));
+	return image;
+}
+
 /*
  * Run a recipe: call each step's function on what the one before returned.
  *
@@ -139,7 +225,10 @@ recipe_apply(Datum image, Jsonb *recipe, const RecipeContext *context)
 
 		position = (StepPosition){.index = i, .name = name};
 		error_context_stack = &callback;
-		image = step_call(name, arguments, image, context);
+		if (read_on_error(arguments, i))
+			image = call_optional(name, arguments, image, context);
+		else
+			image = step_call(name, arguments, image, context);
 		error_context_stack = callback.previous;
 	}
 	return image;

@@ -12,7 +12,11 @@ typedef struct RecipeContext
 {
 	bool has_base; /* a missing image argument takes the base */
 	Datum base;
-	bool checking; /* look everything up, call nothing */
+	bool base_skipped; /* there should have been one: steps that take it are left out */
+	bool checking;	   /* look everything up, call nothing */
+	/* What is told of a step that was left out; NULL: a WARNING. */
+	void (*skipped)(void *argument, const char *message);
+	void *skipped_argument;
 } RecipeContext;
 
 Datum recipe_apply(Datum image, Jsonb *recipe, const RecipeContext *context);

@@ -234,6 +234,22 @@ pack_argument(Packer *packer, const StepArgument *argument, LazyImage *image)
 	}
 }
 
+/* Steps that are appended now are left out when they fail. */
+static bool steps_are_optional = false;
+
+/*
+ * Say whether steps that are appended from now on may be left out; returns what was said
+ * before, which the caller restores, after an error as well.
+ */
+bool
+step_set_optional(bool optional)
+{
+	bool before = steps_are_optional;
+
+	steps_are_optional = optional;
+	return before;
+}
+
 /*
  * Add a step to a lazy image.
  *
@@ -255,6 +271,11 @@ step_append(LazyImage *image, const char *name, const StepArgument *arguments, i
 	for (int i = 0; i < count; i++)
 		if (!arguments[i].is_null)
 			packed_count += pack_argument(&packer, &arguments[i], image);
+	if (steps_are_optional)
+	{
+		pack_argument_text(&packer, STEP_ON_ERROR, STEP_ON_ERROR_SKIP);
+		packed_count++;
+	}
 	if (packer.overflow)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),

@@ -34,7 +34,9 @@
 
 #include "compat.h"
 #include "image/datauri.h"
+#include "image/step.h"
 #include "image/stepcall.h"
+#include "wire/pipeline.h"
 
 #define FUNCTION_PREFIX "img_"
 
@@ -176,6 +178,7 @@ check_keys(const StepFunction *function, JsonbContainer *arguments)
 		if (token != WJB_KEY)
 			continue;
 		name = pnstrdup(key.val.string.val, key.val.string.len);
+		known = strcmp(name, STEP_ON_ERROR) == 0;
 		for (int i = 1; i < function->argument_count && !known; i++)
 			known = function->names != NULL && strcmp(function->names[i], name) == 0;
 		if (known)
@@ -364,6 +367,24 @@ fit_argument(const StepFunction *function, int index, JsonbContainer *arguments,
 		*argument = (NullableDatum){.value = argument_of_json(function, index, value)};
 }
 
+/* Does a step take the job's base, which it leaves out? */
+static bool
+takes_base(const StepFunction *function, JsonbContainer *arguments)
+{
+	int first = function->argument_count - list_length(function->defaults);
+
+	for (int i = 1; i < first; i++)
+	{
+		const char *name = function->names ? function->names[i] : "";
+
+		if (function->types[i] == BYTEAOID &&
+			(arguments == NULL ||
+			 getKeyJsonValueFromContainer(arguments, name, strlen(name), NULL) == NULL))
+			return true;
+	}
+	return false;
+}
+
 static Datum
 call_function(const StepFunction *function, FunctionCallInfo call)
 {
@@ -399,15 +420,35 @@ step_call(const char *name, JsonbContainer *arguments, Datum image,
 	LOCAL_FCINFO(call, FUNC_MAX_ARGS);
 	StepFunction function;
 	FmgrInfo info;
+	bool by_base;
+	bool before;
+	volatile Datum result = (Datum) 0;
 
 	find_function(name, &function);
 	if (arguments != NULL)
 		check_keys(&function, arguments);
+	by_base = takes_base(&function, arguments);
+	if (by_base && context->base_skipped)
+		return image;
 	fmgr_info(function.oid, &info);
 	InitFunctionCallInfoData(*call, &info, function.argument_count, DEFAULT_COLLATION_OID, NULL,
 							 NULL);
 	call->args[0] = (NullableDatum){.value = image, .isnull = false};
 	for (int i = 1; i < function.argument_count; i++)
 		fit_argument(&function, i, arguments, context, &call->args[i]);
-	return context->checking ? (Datum) 0 : call_function(&function, call);
+	if (context->checking)
+		return (Datum) 0;
+	/* A base that turns out to be damaged is done without, as one that did not come. */
+	before = step_set_optional(by_base);
+	step_set_optional(by_base || before);
+	PG_TRY();
+	{
+		result = call_function(&function, call);
+	}
+	PG_FINALLY();
+	{
+		step_set_optional(before);
+	}
+	PG_END_TRY();
+	return result;
 }

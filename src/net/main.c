@@ -118,7 +118,7 @@ reply_result(uint32_t id, const TransferResult *result, int body)
 }
 
 static void
-fetch(const Frame *frame)
+fetch(Frame *frame)
 {
 	FetchRequest request;
 	TransferResult result;
@@ -126,7 +126,11 @@ fetch(const Frame *frame)
 
 	if (!unpack_fetch_request(frame->body, frame->size, &request))
 		_exit(EXIT_PROTOCOL);
-	transfer = transfer_new(frame->id, &request, program.arguments.ca_file, &result);
+	if ((request.upload_length > 0) != (frame->fd_count == 1))
+		_exit(EXIT_PROTOCOL);
+	transfer =
+		transfer_new(frame->id, &request, frame->fd_count == 1 ? frame_take_fd(frame, 0) : -1,
+					 program.arguments.ca_file, &result);
 	if (transfer == NULL)
 	{
 		reply_result(frame->id, &result, -1);
@@ -179,13 +183,13 @@ receive(void)
 			default:
 				_exit(EXIT_PROTOCOL);
 		}
-		frame_close_fds(&frame);
 		if (frame.type == FRAME_FETCH)
 			fetch(&frame);
 		else if (frame.type == FRAME_CANCEL)
 			cancel(frame.id);
 		else
 			_exit(EXIT_PROTOCOL);
+		frame_close_fds(&frame);
 	}
 }
 

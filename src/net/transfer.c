@@ -141,6 +141,8 @@ on_body(char *data, size_t unit, size_t count, void *user)
 	Transfer *transfer = user;
 	size_t size = unit * count;
 
+	if (transfer->max_bytes == 0)
+		return size;
 	if (size > transfer->max_bytes - transfer->received)
 	{
 		transfer->refusal = FAILURE_LIMIT;
@@ -169,6 +171,32 @@ on_header(char *data, size_t unit, size_t count, void *user)
 		return 0;
 	}
 	return size;
+}
+
+static size_t
+on_upload(char *data, size_t unit, size_t count, void *user)
+{
+	Transfer *transfer = user;
+	uint64_t left = transfer->upload_length - transfer->uploaded;
+	size_t size = unit * count < left ? unit * count : (size_t) left;
+	ssize_t got = pread(transfer->upload, data, size, (off_t) transfer->uploaded);
+
+	if (got < 0)
+		return CURL_READFUNC_ABORT;
+	transfer->uploaded += (uint64_t) got;
+	return (size_t) got;
+}
+
+/* A connection that was kept may turn out to be dead when some of it is sent. */
+static int
+on_rewind(void *user, curl_off_t offset, int origin)
+{
+	Transfer *transfer = user;
+
+	if (origin != SEEK_SET)
+		return CURL_SEEKFUNC_FAIL;
+	transfer->uploaded = (uint64_t) offset;
+	return CURL_SEEKFUNC_OK;
 }
 
 /* Scheme, host and user of the URL at hand. */
@@ -231,6 +259,48 @@ set_options(Transfer *transfer, const char *ca_file)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
 }
 
+static bool
+set_headers(Transfer *transfer, const char *headers)
+{
+	char *lines = strdup(headers);
+	char *rest = lines;
+	char *line;
+	bool good = lines != NULL;
+
+	while (good && (line = strsep(&rest, "\n")) != NULL)
+		if (line[0] != '\0')
+		{
+			struct curl_slist *longer = curl_slist_append(transfer->headers, line);
+
+			good = longer != NULL;
+			if (good)
+				transfer->headers = longer;
+		}
+	free(lines);
+	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
+	return good;
+}
+
+/* What is sent goes as it is, without asking first whether it may. */
+static void
+set_upload(Transfer *transfer, const char *method)
+{
+	CURL *easy = transfer->easy;
+
+	if (transfer->upload >= 0)
+	{
+		curl_easy_setopt(easy, CURLOPT_POST, 1L);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+						 (curl_off_t) transfer->upload_length);
+		curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_upload);
+		curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
+		curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_rewind);
+		curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
+	}
+	if (strcmp(method, "GET") != 0)
+		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+}
+
 /* The time that is left of the whole, for the hop that starts now. */
 static void
 set_times(Transfer *transfer)
@@ -271,6 +341,12 @@ start(Transfer *transfer, const FetchRequest *request, const char *ca_file,
 		return false;
 	}
 	set_options(transfer, ca_file);
+	if (!set_headers(transfer, request->headers))
+	{
+		fail(result, FAILURE_MEMORY, "network process is out of memory");
+		return false;
+	}
+	set_upload(transfer, request->method);
 	set_times(transfer);
 	return check_url(transfer, result);
 }
@@ -278,22 +354,27 @@ start(Transfer *transfer, const FetchRequest *request, const char *ca_file,
 /*
  * A transfer ready to be added to a multi handle.
  *
+ * upload	memfd of what is to be sent, which becomes the transfer's; -1: nothing is
  * Returns	it, to be freed with transfer_free; NULL when there is nothing to try: the
  *			result says why
  */
 Transfer *
-transfer_new(uint32_t id, const FetchRequest *request, const char *ca_file,
+transfer_new(uint32_t id, const FetchRequest *request, int upload, const char *ca_file,
 			 TransferResult *result)
 {
 	Transfer *transfer = calloc(1, sizeof *transfer);
 
 	if (transfer == NULL)
 	{
+		if (upload >= 0)
+			close(upload);
 		fail(result, FAILURE_MEMORY, "network process is out of memory");
 		return NULL;
 	}
 	transfer->id = id;
 	transfer->body = -1;
+	transfer->upload = upload;
+	transfer->upload_length = request->upload_length;
 	transfer->max_bytes = request->max_bytes;
 	transfer->max_redirects = request->max_redirects;
 	transfer->timeout_ms = request->timeout_ms;
@@ -480,7 +561,10 @@ transfer_free(Transfer *transfer)
 {
 	if (transfer->body >= 0)
 		close(transfer->body);
+	if (transfer->upload >= 0)
+		close(transfer->upload);
 	curl_easy_cleanup(transfer->easy);
+	curl_slist_free_all(transfer->headers);
 	curl_url_cleanup(transfer->url);
 	free(transfer->allowed_hosts);
 	free(transfer);

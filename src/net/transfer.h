@@ -18,7 +18,11 @@ struct Transfer
 	uint32_t id;
 	CURL *easy;
 	CURLU *url;
-	int body; /* memfd */
+	int body;	/* memfd */
+	int upload; /* memfd of what is sent, owned; -1: nothing is */
+	uint64_t upload_length;
+	uint64_t uploaded;
+	struct curl_slist *headers;
 	char *allowed_hosts;
 	Guard guard;
 	uint64_t max_bytes;
@@ -47,8 +51,8 @@ typedef struct TransferResult
 	char content_type[256];
 } TransferResult;
 
-Transfer *transfer_new(uint32_t id, const FetchRequest *request, const char *ca_file,
-					   TransferResult *result);
+Transfer *transfer_new(uint32_t id, const FetchRequest *request, int upload,
+					   const char *ca_file, TransferResult *result);
 bool transfer_next_hop(Transfer *transfer, TransferResult *result);
 void transfer_finish(Transfer *transfer, CURLcode code, TransferResult *result);
 void transfer_free(Transfer *transfer);

@@ -6,34 +6,51 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 #include "helper/bulk.h"
+#include "queue/queues.h"
 #include "queue/worker.h"
 
-/* By queue: those with room, each as many as it has room for; the most urgent first. */
+/* Milestones that are claimed at once, at most. */
+#define MILESTONES_MAX 1000
+
+/*
+ * By queue: as many as it has room for, the most urgent first.  Hosts that are at their
+ * limit are passed over, and of the rest no host gets more than it has room for.
+ */
 static WorkerStatement claim_statement = {
-	"WITH room AS ("
-	" SELECT q.name, least(q.concurrency - coalesce(r.running, 0), $3) AS slots"
-	" FROM imgexport.queue q LEFT JOIN unnest($1::text[], $2::int[]) AS r(name, running)"
-	" ON r.name = q.name WHERE NOT q.paused),"
+	"WITH room AS MATERIALIZED ("
+	" SELECT * FROM unnest($1::text[], $2::int[], $3::int[]) AS r(queue, slots, host_limit)),"
+	" busy AS MATERIALIZED ("
+	" SELECT * FROM unnest($4::text[], $5::int[], $6::int[]) AS h(host, running, cap)),"
 	" due AS MATERIALIZED ("
-	" SELECT j.batch_id, j.job_id FROM room, LATERAL ("
-	"  SELECT batch_id, job_id FROM imgexport.job"
-	"  WHERE state = 'pending' AND queue = room.name AND run_at <= $4"
-	"  ORDER BY priority DESC, run_at LIMIT greatest(room.slots, 0)"
-	"  FOR UPDATE SKIP LOCKED) j LIMIT $3)"
-	" UPDATE imgexport.job SET state = 'processing', attempts = attempts + 1, worker = $5,"
-	" lease_until = $6, started_at = $4"
-	" FROM due WHERE job.batch_id = due.batch_id AND job.job_id = due.job_id"
+	" SELECT j.*, room.host_limit FROM room, LATERAL ("
+	"  SELECT batch_id, job_id, host, priority, run_at FROM imgexport.job"
+	"  WHERE state = 'pending' AND depends_on IS NULL AND queue = room.queue AND run_at <= $7"
+	"  AND (deadline IS NULL OR deadline > $7)"
+	"  AND (host IS NULL OR NOT EXISTS (SELECT FROM busy WHERE busy.host = job.host"
+	"   AND busy.running >= least(room.host_limit, busy.cap)))"
+	"  ORDER BY priority DESC, run_at LIMIT room.slots"
+	"  FOR UPDATE SKIP LOCKED) j),"
+	" chosen AS MATERIALIZED ("
+	" SELECT batch_id, job_id FROM ("
+	"  SELECT *, row_number() OVER (PARTITION BY host ORDER BY priority DESC, run_at) AS nth"
+	"  FROM due) d LEFT JOIN busy USING (host)"
+	" WHERE host IS NULL OR coalesce(running, 0) + nth <= least(host_limit, cap)"
+	" ORDER BY priority DESC, run_at LIMIT $8)"
+	" UPDATE imgexport.job SET state = 'processing', attempts = attempts + 1, worker = $9,"
+	" lease_until = $10, started_at = $7"
+	" FROM chosen WHERE job.batch_id = chosen.batch_id AND job.job_id = chosen.job_id"
 	" RETURNING job.batch_id, job.job_id, queue, owner::text, attempts, max_attempts, notify,"
-	" expires_in, preset, recipe, outputs, metadata, source_url, source, base_url, base",
-	6,
-	{TEXTARRAYOID, INT4ARRAYOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID},
+	" expires_in, preset, recipe, outputs, metadata, source_url, source, base_url, base, host,"
+	" deadline, on_error, milestone",
+	10,
+	{TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
+	 TIMESTAMPTZOID, INT4OID, TEXTOID, TIMESTAMPTZOID},
 	NULL};
 
 enum
@@ -53,7 +70,11 @@ enum
 	COLUMN_SOURCE_URL,
 	COLUMN_SOURCE,
 	COLUMN_BASE_URL,
-	COLUMN_BASE
+	COLUMN_BASE,
+	COLUMN_HOST,
+	COLUMN_DEADLINE,
+	COLUMN_ON_ERROR,
+	COLUMN_MILESTONE
 };
 
 static Datum
@@ -100,6 +121,18 @@ read_input(TaskInput *input, int row, int url_column, int bytes_column)
 		pfree(bytes);
 }
 
+static OnError
+read_on_error(int row)
+{
+	char *name = text_value(row, COLUMN_ON_ERROR);
+
+	if (strcmp(name, "skip") == 0)
+		return ON_ERROR_SKIP;
+	if (strcmp(name, "keep_original") == 0)
+		return ON_ERROR_KEEP_ORIGINAL;
+	return strcmp(name, "store_url") == 0 ? ON_ERROR_STORE_URL : ON_ERROR_FAIL;
+}
+
 /* A task of a claimed row; its memory is its own. */
 static Task *
 read_task(int row, TimestampTz now)
@@ -108,6 +141,7 @@ read_task(int row, TimestampTz now)
 	MemoryContext before = MemoryContextSwitchTo(task->context);
 	bool is_null;
 	Datum expires_in;
+	Datum deadline;
 
 	task->batch_id = *DatumGetUUIDP(row_value(row, COLUMN_BATCH_ID, &is_null));
 	task->job_id = *DatumGetUUIDP(row_value(row, COLUMN_JOB_ID, &is_null));
@@ -128,55 +162,48 @@ read_task(int row, TimestampTz now)
 	task->metadata = json_value(row, COLUMN_METADATA);
 	read_input(&task->source, row, COLUMN_SOURCE_URL, COLUMN_SOURCE);
 	read_input(&task->base, row, COLUMN_BASE_URL, COLUMN_BASE);
+	task->host = text_value(row, COLUMN_HOST);
+	deadline = row_value(row, COLUMN_DEADLINE, &is_null);
+	task->deadline = is_null ? 0 : DatumGetTimestampTz(deadline);
+	task->on_error = read_on_error(row);
+	task->wants_base = task->base.url != NULL || task->base.fd >= 0;
 	task->claimed_at = now;
 	task->state = task->source.url || task->base.url ? TASK_FETCHING : TASK_READY;
+	if (DatumGetBool(row_value(row, COLUMN_MILESTONE, &is_null)))
+		task_done(task);
 	MemoryContextSwitchTo(before);
 	return task;
 }
 
-/* How many jobs of each queue are in work, as two arrays. */
-static void
-running_arrays(Datum *names, Datum *counts)
-{
-	Datum *name_values = palloc((worker.task_count + 1) * sizeof(Datum));
-	Datum *count_values = palloc((worker.task_count + 1) * sizeof(Datum));
-	int used = 0;
-	dlist_iter iter;
-
-	dlist_foreach(iter, &worker.tasks)
-	{
-		Task *task = dlist_container(Task, link, iter.cur);
-		int i = 0;
-
-		if (task->state == TASK_DONE)
-			continue;
-		while (i < used && strcmp(TextDatumGetCString(name_values[i]), task->queue) != 0)
-			i++;
-		if (i == used)
-		{
-			name_values[used] = CStringGetTextDatum(task->queue);
-			count_values[used++] = Int32GetDatum(0);
-		}
-		count_values[i] = Int32GetDatum(DatumGetInt32(count_values[i]) + 1);
-	}
-	*names =
-		PointerGetDatum(construct_array(name_values, used, TEXTOID, -1, false, TYPALIGN_INT));
-	*counts = PointerGetDatum(
-		construct_array(count_values, used, INT4OID, sizeof(int32), true, TYPALIGN_INT));
-}
-
-static void
+/* Returns how many of them are at work, and not done already. */
+static int
 take_rows(uint64 rows, TimestampTz now)
 {
+	int working = 0;
+
 	for (uint64 row = 0; row < rows; row++)
 	{
 		Task *task = read_task((int) row, now);
 
 		dlist_push_tail(&worker.tasks, &task->link);
 		worker.task_count++;
+		working += task->state != TASK_DONE;
+		queues_started(task->queue, now);
+		inputs_start(task);
 	}
-	/* Where all the room was filled there may be more, as soon as there is room again. */
-	worker.look = rows > 0;
+	return working;
+}
+
+/*
+ * How many to claim next, whatever room there is: milestones take no time, so where there
+ * was nothing else it is twice as many each time.
+ */
+static int
+milestones_next(uint64 taken, int working, int room)
+{
+	if (working > 0 || taken == 0)
+		return 0;
+	return Min(MILESTONES_MAX, room * 2);
 }
 
 /*
@@ -186,21 +213,35 @@ take_rows(uint64 rows, TimestampTz now)
 void
 claim_jobs(void)
 {
+	static int milestones = 0;
+	int room = Max(pool_room(), milestones);
+	QueueRoom queues;
 	TimestampTz now;
-	Datum values[6];
-	int room = pool_room();
+	TimestampTz next;
+	Datum values[10];
+	uint64 taken = 0;
 
 	worker_begin("claim jobs");
 	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_LOCAL, true, 0, false);
 	now = GetCurrentTimestamp();
-	running_arrays(&values[0], &values[1]);
-	values[2] = Int32GetDatum(room);
-	values[3] = TimestampTzGetDatum(now);
-	values[4] = CStringGetTextDatum(worker.name);
-	values[5] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, LEASE_MS));
-	take_rows(worker_execute(&claim_statement, values, NULL), now);
+	next = queues_room(room, now, &queues);
+	values[0] = queues.names;
+	values[1] = queues.slots;
+	values[2] = queues.host_limits;
+	queues_hosts(now, &values[3], &values[4], &values[5]);
+	values[6] = TimestampTzGetDatum(now);
+	values[7] = Int32GetDatum(room);
+	values[8] = CStringGetTextDatum(worker.name);
+	values[9] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, LEASE_MS));
+	if (queues.count > 0)
+		taken = worker_execute(&claim_statement, values, NULL);
+	milestones = milestones_next(taken, take_rows(taken, now), room);
 	if (worker.task_count > 0 && worker.renew_at == 0)
 		worker.renew_at = TimestampTzPlusMilliseconds(now, LEASE_MS / 3);
+	/* Where all the room was filled there may be more, as soon as there is room again. */
+	worker.look = taken > 0;
+	if (next != 0)
+		worker_look_at(next);
 	worker_commit();
 }

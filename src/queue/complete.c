@@ -1,76 +1,102 @@
 /*
  * complete.c
- *		Write down what is done: outputs, state and counts of a job together.
+ *		Write down what is done: outputs, state and counts of jobs together.
  *
- * Everything that finished since the last round is one transaction, each job in a
- * subtransaction of its own.  A job is only ours while its row says so: otherwise it
- * was cancelled or taken back, and what we made of it is thrown away.
+ * Everything that finished since the last round is one transaction and a statement or two
+ * for all of it.  Where that fails, each job is tried by itself, so that what is wrong with
+ * one costs no other.  A job is only ours while its row says so: otherwise it was cancelled
+ * or taken back, and what we made of it is thrown away.
  */
 #include "postgres.h"
-
-#include <math.h>
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
-#include "common/pg_prng.h"
+#include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
-#include "queue/guarded.h"
+#include "helper/bulk.h"
+#include "helper/guarded.h"
+#include "queue/outcome.h"
 #include "queue/worker.h"
+#include "wire/sniff.h"
 
-#define COMPLETE_MAX 32
+/* Jobs of one transaction, and the bytes of their outputs, beyond which the next ones wait. */
+#define COMPLETE_MAX 1000
+#define COMPLETE_MAX_BYTES ((uint64) 64 << 20)
 
-/* Backoff: 1 s, 2 s, 4 s ... an hour at most, give or take a fifth. */
-#define BACKOFF_FIRST_MS 1000.0
-#define BACKOFF_MAX_MS 3600000.0
-#define BACKOFF_JITTER 0.2
-
-#define CLAIM_HOLDS                                                                            \
-	" WHERE batch_id = $1 AND job_id = $2 AND state = 'processing'"                            \
-	" AND worker = $3 AND attempts = $4"
-
-static WorkerStatement complete_statement = {
-	"UPDATE imgexport.job SET state = 'completed', worker = NULL, lease_until = NULL,"
-	" finished_at = $5, error = NULL, error_code = NULL, warnings = $6, timings = "
-	"$7" CLAIM_HOLDS,
-	7,
-	{UUIDOID, UUIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, JSONBOID, JSONBOID},
-	NULL};
-
-static WorkerStatement fail_statement = {
-	"UPDATE imgexport.job SET state = 'failed', worker = NULL, lease_until = NULL,"
-	" finished_at = $5, error = $6, error_code = $7, warnings = $8, timings = $9" CLAIM_HOLDS,
-	9,
-	{UUIDOID, UUIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID},
-	NULL};
-
-static WorkerStatement retry_statement = {
-	"UPDATE imgexport.job SET state = 'pending', worker = NULL, lease_until = NULL,"
-	" run_at = $5, error = $6, error_code = $7, warnings = $8, timings = $9" CLAIM_HOLDS,
-	9,
-	{UUIDOID, UUIDOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID},
+/* Which of these jobs are still ours?  Those stay locked until the end. */
+static WorkerStatement lock_statement = {
+	"SELECT j.batch_id, j.job_id FROM imgexport.job j,"
+	" jsonb_to_recordset($1) AS d(batch_id uuid, job_id uuid, attempts int)"
+	" WHERE (j.batch_id, j.job_id, j.attempts) = (d.batch_id, d.job_id, d.attempts)"
+	" AND j.state = 'processing' AND j.worker = $2 FOR UPDATE OF j",
+	2,
+	{JSONBOID, TEXTOID},
 	NULL};
 
 static WorkerStatement image_statement = {
 	"INSERT INTO imgexport.image (batch_id, job_id, owner, name, format, width, height, bytes,"
-	" sha256, data, metadata, created_at, expires_at)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, sha256($9), $9, $10, $11, $11 + $12)",
-	12,
+	" sha256, data, metadata, created_at, expires_at, source_url)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, sha256($9), $9, $10, $11, $11 + $12, $13)",
+	13,
 	{UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT8OID, BYTEAOID, JSONBOID,
-	 TIMESTAMPTZOID, INTERVALOID},
+	 TIMESTAMPTZOID, INTERVALOID, TEXTOID},
 	NULL};
 
-static WorkerStatement batch_statement = {
-	"UPDATE imgexport.batch SET completed = completed + $2, failed = failed + $3,"
-	" finished_at = CASE WHEN completed + failed + 1 >= total THEN $4 END WHERE batch_id = $1",
-	4,
-	{UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID},
+/* Jobs, the counts of their batches, and the outbox of webhooks. */
+static WorkerStatement complete_statement = {
+	"WITH d AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1) AS d(batch_id uuid,"
+	" job_id uuid, attempts int, state text, run_at timestamptz, error text, error_code text,"
+	" warnings jsonb, timings jsonb)),"
+	" done AS ("
+	" UPDATE imgexport.job j SET state = d.state, worker = NULL, lease_until = NULL,"
+	" run_at = coalesce(d.run_at, j.run_at), error = d.error, error_code = d.error_code,"
+	" warnings = d.warnings, timings = d.timings,"
+	" finished_at = CASE WHEN d.state <> 'pending' THEN $3 END"
+	" FROM d WHERE (j.batch_id, j.job_id, j.attempts) = (d.batch_id, d.job_id, d.attempts)"
+	" AND j.state = 'processing' AND j.worker = $2"
+	" RETURNING j.batch_id, j.job_id, j.owner, j.state, j.webhook_url, j.warnings),"
+	" counted AS ("
+	" UPDATE imgexport.batch b SET completed = b.completed + c.completed,"
+	" failed = b.failed + c.failed, warned = b.warned + c.warned,"
+	" finished_at = CASE WHEN b.completed + b.failed + c.completed + c.failed >= b.total"
+	"  THEN $3 END"
+	" FROM (SELECT batch_id, owner, count(*) FILTER (WHERE state = 'completed') AS completed,"
+	"  count(*) FILTER (WHERE state = 'failed') AS failed,"
+	"  count(*) FILTER (WHERE state = 'completed' AND warnings IS NOT NULL) AS warned"
+	"  FROM done WHERE state <> 'pending' GROUP BY batch_id, owner) c"
+	" WHERE b.batch_id = c.batch_id AND b.owner = c.owner"
+	" RETURNING b.batch_id, b.owner, b.webhook_url, b.finished_at),"
+	" told AS ("
+	" INSERT INTO imgexport.delivery (batch_id, job_id, owner, url, event)"
+	" SELECT batch_id, NULL, owner, webhook_url, 'batch.completed' FROM counted"
+	" WHERE finished_at IS NOT NULL AND webhook_url IS NOT NULL"
+	" UNION ALL SELECT batch_id, job_id, owner, webhook_url, 'job.' || state FROM done"
+	" WHERE state <> 'pending' AND webhook_url IS NOT NULL"
+	" RETURNING delivery_id)"
+	" SELECT batch_id, job_id, (SELECT count(*) FROM told) FROM done",
+	3,
+	{JSONBOID, TEXTOID, TIMESTAMPTZOID},
 	NULL};
+
+/* The jobs that are written down together. */
+typedef struct Finished
+{
+	Task *tasks[COMPLETE_MAX];
+	int count;
+} Finished;
+
+static Finished finished;
+
+static char *
+uuid_text(const pg_uuid_t *id)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id)));
+}
 
 static long
 ms_between(TimestampTz from, TimestampTz to)
@@ -78,223 +104,325 @@ ms_between(TimestampTz from, TimestampTz to)
 	return from == 0 || to == 0 ? 0 : TimestampDifferenceMilliseconds(from, to);
 }
 
-/* Where the time went, as jsonb. */
-static Datum
-timings(const Task *task)
+static void
+append_text(StringInfo json, const char *key, const char *value)
 {
-	char *json = psprintf(
-		"{\"fetch\": %ld, \"decode\": %d, \"process\": %d, \"encode\": %d, \"total\": %ld}",
-		ms_between(task->claimed_at, task->fetched_at), task->answer.decode_us / 1000,
-		task->answer.process_us / 1000, task->answer.encode_us / 1000,
-		ms_between(task->claimed_at, task->done_at));
-
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
+	if (value == NULL)
+		return;
+	appendStringInfo(json, ", \"%s\": ", key);
+	escape_json(json, value);
 }
 
-/* The warnings as a jsonb array; *is_null when there are none. */
-static Datum
-warnings(const Task *task, bool *is_null)
+static void
+append_warnings(StringInfo json, const Task *task)
 {
-	StringInfoData json;
 	ListCell *cell;
 
-	*is_null = task->warnings == NIL;
-	if (*is_null)
-		return (Datum) 0;
-	initStringInfo(&json);
+	if (task->warnings == NIL)
+		return;
+	appendStringInfoString(json, ", \"warnings\": [");
 	foreach (cell, task->warnings)
 	{
-		appendStringInfoChar(&json, json.len == 0 ? '[' : ',');
-		escape_json(&json, lfirst(cell));
+		if (foreach_current_index(cell) > 0)
+			appendStringInfoChar(json, ',');
+		escape_json(json, lfirst(cell));
 	}
+	appendStringInfoChar(json, ']');
+}
+
+/* Where the time went, in milliseconds. */
+static void
+append_timings(StringInfo json, const Task *task)
+{
+	appendStringInfo(json,
+					 ", \"timings\": {\"fetch\": %ld, \"decode\": %d, \"process\": %d,"
+					 " \"encode\": %d, \"store\": %ld, \"total\": %ld}",
+					 ms_between(task->claimed_at, task->fetched_at),
+					 task->answer.decode_us / 1000, task->answer.process_us / 1000,
+					 task->answer.encode_us / 1000, task->store_us / 1000,
+					 ms_between(task->claimed_at, task->done_at) + task->store_us / 1000);
+}
+
+static void
+append_task(StringInfo json, const Task *task)
+{
+	appendStringInfo(json, "%s{\"batch_id\": \"%s\", \"job_id\": \"%s\", \"attempts\": %d",
+					 json->len > 1 ? "," : "", uuid_text(&task->batch_id),
+					 uuid_text(&task->job_id), task->attempts);
+	append_text(json, "state",
+				task->outcome == OUTCOME_COMPLETED ? "completed"
+				: task->outcome == OUTCOME_RETRIED ? "pending"
+												   : "failed");
+	if (task->outcome == OUTCOME_RETRIED)
+		append_text(json, "run_at", timestamptz_to_str(task->retry_at));
+	if (task->outcome != OUTCOME_COMPLETED)
+	{
+		append_text(json, "error", task->error->message);
+		append_text(json, "error_code", unpack_sql_state(task->error->sqlstate));
+	}
+	append_warnings(json, task);
+	append_timings(json, task);
+	appendStringInfoChar(json, '}');
+}
+
+/* The jobs that are still wanted, as the jsonb array that the statements take. */
+static Datum
+tasks_json(const Finished *batch)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	for (int i = 0; i < batch->count; i++)
+		if (!batch->tasks[i]->lost)
+			append_task(&json, batch->tasks[i]);
 	appendStringInfoChar(&json, ']');
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
-/* The four values that every guarded statement starts with. */
-static void
-claim_values(Task *task, Datum *values)
+static bool
+is_row_of(uint64 row, const Task *task)
 {
-	values[0] = UUIDPGetDatum(&task->batch_id);
-	values[1] = UUIDPGetDatum(&task->job_id);
-	values[2] = CStringGetTextDatum(worker.name);
-	values[3] = Int32GetDatum(task->attempts);
+	bool is_null;
+	TupleDesc columns = SPI_tuptable->tupdesc;
+	pg_uuid_t *batch_id =
+		DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[row], columns, 1, &is_null));
+	pg_uuid_t *job_id =
+		DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[row], columns, 2, &is_null));
+
+	return memcmp(job_id, &task->job_id, sizeof *job_id) == 0 &&
+		   memcmp(batch_id, &task->batch_id, sizeof *batch_id) == 0;
 }
 
+/* Those that a statement returned no row for are not ours any more. */
 static void
-count_in_batch(Task *task, int completed, int failed)
+mark_lost(Finished *batch, uint64 rows)
 {
-	Datum values[] = {UUIDPGetDatum(&task->batch_id), Int32GetDatum(completed),
-					  Int32GetDatum(failed), TimestampTzGetDatum(GetCurrentTimestamp())};
-
-	worker_execute(&batch_statement, values, NULL);
-}
-
-static void
-notify(const Task *task, const char *state)
-{
-	if (!task->notify)
+	if (rows == (uint64) batch->count)
 		return;
-	Async_Notify(
-		"imgexport",
-		psprintf("{\"batch\": \"%s\", \"job\": \"%s\", \"state\": \"%s\"}",
-				 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&task->batch_id))),
-				 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&task->job_id))),
-				 state));
+	for (int i = 0; i < batch->count; i++)
+	{
+		bool found = false;
+
+		for (uint64 row = 0; row < rows && !found; row++)
+			found = is_row_of(row, batch->tasks[i]);
+		batch->tasks[i]->lost = !found;
+	}
 }
 
 static void
-insert_image(Task *task, int index)
+insert_image(Task *task, const char *name, const Rendering *rendering, const char *url)
 {
-	const Rendering *rendering = &task->answer.renderings[index];
-	char nulls[] = "            ";
+	char nulls[] = "             ";
+	bool has_size = rendering != NULL && rendering->width > 0;
 	Datum values[] = {UUIDPGetDatum(&task->batch_id),
 					  UUIDPGetDatum(&task->job_id),
 					  CStringGetTextDatum(task->owner),
-					  CStringGetTextDatum(task->images[index].name),
-					  CStringGetTextDatum(rendering->format),
-					  Int32GetDatum(rendering->width),
-					  Int32GetDatum(rendering->height),
-					  Int64GetDatum(VARSIZE(rendering->data) - VARHDRSZ),
-					  PointerGetDatum(rendering->data),
+					  CStringGetTextDatum(name),
+					  rendering ? CStringGetTextDatum(rendering->format) : (Datum) 0,
+					  Int32GetDatum(has_size ? rendering->width : 0),
+					  Int32GetDatum(has_size ? rendering->height : 0),
+					  Int64GetDatum(rendering ? VARSIZE(rendering->data) - VARHDRSZ : 0),
+					  PointerGetDatum(rendering ? rendering->data : NULL),
 					  JsonbPGetDatum(task->metadata),
 					  TimestampTzGetDatum(task->done_at),
-					  IntervalPGetDatum(task->expires_in)};
+					  IntervalPGetDatum(task->expires_in),
+					  url ? CStringGetTextDatum(url) : (Datum) 0};
 
-	if (task->metadata == NULL)
-		nulls[9] = 'n';
-	if (task->expires_in == NULL)
-		nulls[11] = 'n';
+	nulls[4] = rendering && rendering->format[0] ? ' ' : 'n';
+	nulls[5] = nulls[6] = has_size ? ' ' : 'n';
+	nulls[7] = nulls[8] = rendering ? ' ' : 'n';
+	nulls[9] = task->metadata ? ' ' : 'n';
+	nulls[11] = task->expires_in ? ' ' : 'n';
+	nulls[12] = url ? ' ' : 'n';
 	worker_execute(&image_statement, values, nulls);
+	worker.counters.images += rendering != NULL;
+	worker.counters.image_bytes += rendering ? VARSIZE(rendering->data) - VARHDRSZ : 0;
+}
+
+/* The source as it came, where nothing could be made of it. */
+static void
+insert_original(Task *task)
+{
+	Rendering original = {.data = bulk_read(task->original, task->original_length)};
+	const char *format =
+		sniff_format((const uint8 *) VARDATA(original.data), VARSIZE(original.data) - VARHDRSZ);
+
+	strlcpy(original.format, format ? format : "", sizeof original.format);
+	insert_image(task, "original", &original, NULL);
+	pfree(original.data);
+}
+
+static bool
+has_images(const Task *task)
+{
+	return task->outcome == OUTCOME_COMPLETED &&
+		   (task->error == NULL ? task->output_count > 0 : task->on_error != ON_ERROR_SKIP);
 }
 
 static void
-write_completed(Task *task)
+insert_images(Task *task)
 {
-	Datum values[7];
-	char nulls[] = "       ";
-	bool is_null;
+	instr_time start;
+	instr_time took;
 
-	claim_values(task, values);
-	values[4] = TimestampTzGetDatum(task->done_at);
-	values[5] = warnings(task, &is_null);
-	nulls[5] = is_null ? 'n' : ' ';
-	values[6] = timings(task);
-	if (worker_execute(&complete_statement, values, nulls) == 0)
-		return;
-	for (int i = 0; i < task->output_count; i++)
-		if (task->answer.renderings[i].data != NULL)
-			insert_image(task, i);
-	count_in_batch(task, 1, 0);
-	notify(task, "completed");
-}
-
-/* When to try again: later each time, never all at once, not before the server asked us to. */
-static TimestampTz
-retry_at(const Task *task)
-{
-	double wait_ms = BACKOFF_FIRST_MS * exp2(Min(task->attempts - 1, 30));
-
-	wait_ms = Min(wait_ms, BACKOFF_MAX_MS);
-	wait_ms *= 1 - BACKOFF_JITTER + 2 * BACKOFF_JITTER * pg_prng_double(&pg_global_prng_state);
-	wait_ms = Max(wait_ms, task->error->retry_after_s * 1000.0);
-	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) wait_ms);
-}
-
-static void
-write_failed(Task *task)
-{
-	bool again = task->error->retryable && task->attempts < task->max_attempts;
-	Datum values[9];
-	char nulls[] = "         ";
-	bool is_null;
-
-	claim_values(task, values);
-	values[4] = TimestampTzGetDatum(again ? retry_at(task) : task->done_at);
-	values[5] = CStringGetTextDatum(task->error->message);
-	values[6] = CStringGetTextDatum(unpack_sql_state(task->error->sqlstate));
-	values[7] = warnings(task, &is_null);
-	nulls[7] = is_null ? 'n' : ' ';
-	values[8] = timings(task);
-	if (worker_execute(again ? &retry_statement : &fail_statement, values, nulls) == 0 || again)
-		return;
-	count_in_batch(task, 0, 1);
-	notify(task, "failed");
-}
-
-/* Outputs that failed among others that did not are warnings. */
-static void
-warn_of_outputs(Task *task)
-{
-	for (int i = 0; i < task->output_count; i++)
-		if (task->answer.renderings[i].error != NULL)
-			task_warn(task, "output \"%s\" was skipped: %s", task->images[i].name,
-					  task->answer.renderings[i].error->message);
-	for (int i = 0; i < list_length(task->answer.warnings); i++)
-		task_warn(task, "%s", (char *) list_nth(task->answer.warnings, i));
-}
-
-static void
-log_failure(const Task *task)
-{
-	char *job = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&task->job_id)));
-
-	ereport(LOG, (errmsg("imgexport job %s failed in attempt %d of %d after %ld ms: %s", job,
-						 task->attempts, task->max_attempts,
-						 ms_between(task->claimed_at, task->done_at), task->error->message),
-				  errdetail("SQLSTATE %s.", unpack_sql_state(task->error->sqlstate))));
-}
-
-static void
-complete(Task *task)
-{
-	HelperError *error;
-
+	INSTR_TIME_SET_CURRENT(start);
 	if (task->error == NULL)
 	{
-		warn_of_outputs(task);
-		error = run_guarded(write_completed, task);
-		if (error == NULL)
-			return;
-		task->error = error;
+		for (int i = 0; i < task->output_count; i++)
+			if (task->answer.renderings[i].data != NULL)
+				insert_image(task, task->images[i].name, &task->answer.renderings[i], NULL);
 	}
-	log_failure(task);
-	error = run_guarded(write_failed, task);
+	else if (task->on_error == ON_ERROR_KEEP_ORIGINAL)
+		insert_original(task);
+	else
+		insert_image(task, "original", NULL, task->source.url);
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, start);
+	task->store_us = INSTR_TIME_GET_MICROSEC(took);
+}
+
+static void
+notify(const Task *task)
+{
+	if (!task->notify || task->outcome == OUTCOME_RETRIED)
+		return;
+	Async_Notify("imgexport",
+				 psprintf("{\"batch\": \"%s\", \"job\": \"%s\", \"state\": \"%s\"}",
+						  uuid_text(&task->batch_id), uuid_text(&task->job_id),
+						  task->outcome == OUTCOME_COMPLETED ? "completed" : "failed"));
+}
+
+/* Images first, of jobs that are locked as ours; then everything else at once. */
+static void
+write_down(void *argument)
+{
+	Finished *batch = argument;
+	Datum values[] = {(Datum) 0, CStringGetTextDatum(worker.name),
+					  TimestampTzGetDatum(GetCurrentTimestamp())};
+	bool storing = false;
+
+	for (int i = 0; i < batch->count; i++)
+	{
+		batch->tasks[i]->lost = false;
+		storing |= has_images(batch->tasks[i]);
+	}
+	if (storing)
+	{
+		values[0] = tasks_json(batch);
+		mark_lost(batch, worker_execute(&lock_statement, values, NULL));
+	}
+	for (int i = 0; i < batch->count; i++)
+		if (!batch->tasks[i]->lost && has_images(batch->tasks[i]))
+			insert_images(batch->tasks[i]);
+	values[0] = tasks_json(batch);
+	mark_lost(batch, worker_execute(&complete_statement, values, NULL));
+	for (int i = 0; i < batch->count; i++)
+		if (!batch->tasks[i]->lost)
+			notify(batch->tasks[i]);
+}
+
+/* One job by itself; what cannot be written down is its failure. */
+static void
+write_down_alone(Task *task)
+{
+	Finished *alone = palloc0(sizeof *alone);
+	HelperError *error;
+
+	alone->tasks[alone->count++] = task;
+	error = run_guarded(write_down, alone, task->context);
 	if (error != NULL)
-		ereport(WARNING, (errmsg("could not write down a failed job: %s", error->message)));
+	{
+		task->failed_in = TASK_DONE;
+		task->error = error;
+		task->on_error = ON_ERROR_FAIL;
+		outcome_decide(task);
+		error = run_guarded(write_down, alone, task->context);
+	}
+	/* It stays ours until the next worker starts, or the lease is over. */
+	if (error != NULL)
+		ereport(WARNING, (errmsg("could not write down an imgexport job: %s", error->message)));
+	pfree(alone);
+}
+
+static void
+write_down_all(Finished *batch)
+{
+	WorkerCounters before = worker.counters;
+
+	if (run_guarded(write_down, batch, worker.tick) == NULL)
+		return;
+	worker.counters = before;
+	for (int i = 0; i < batch->count; i++)
+		write_down_alone(batch->tasks[i]);
+}
+
+static uint64
+output_bytes(const Task *task)
+{
+	uint64 bytes = 0;
+
+	for (int i = 0; i < task->output_count && task->answer.renderings != NULL; i++)
+		if (task->answer.renderings[i].data != NULL)
+			bytes += VARSIZE(task->answer.renderings[i].data);
+	return bytes;
+}
+
+static void
+collect(Finished *batch)
+{
+	uint64 bytes = 0;
+	dlist_iter iter;
+
+	batch->count = 0;
+	dlist_foreach(iter, &worker.tasks)
+	{
+		Task *task = dlist_container(Task, link, iter.cur);
+
+		if (task->state != TASK_DONE)
+			continue;
+		bytes += output_bytes(task);
+		if (batch->count == COMPLETE_MAX || (batch->count > 0 && bytes > COMPLETE_MAX_BYTES))
+			break;
+		batch->tasks[batch->count++] = task;
+	}
+}
+
+static void
+count(const Task *task)
+{
+	WorkerCounters *counters = &worker.counters;
+
+	if (task->lost)
+		return;
+	counters->completed += task->outcome == OUTCOME_COMPLETED;
+	counters->failed += task->outcome == OUTCOME_FAILED;
+	counters->retried += task->outcome == OUTCOME_RETRIED;
+	counters->warned += task->outcome == OUTCOME_COMPLETED && task->warnings != NIL;
+	counters->fetch_ms += ms_between(task->claimed_at, task->fetched_at);
+	counters->decode_ms += task->answer.decode_us / 1000;
+	counters->process_ms += task->answer.process_us / 1000;
+	counters->encode_ms += task->answer.encode_us / 1000;
+	counters->store_ms += task->store_us / 1000;
 }
 
 /* Write down all jobs that are done, in one transaction. */
 void
 complete_done(void)
 {
-	dlist_mutable_iter iter;
-	int written = 0;
-
-	dlist_foreach_modify(iter, &worker.tasks)
-	{
-		Task *task = dlist_container(Task, link, iter.cur);
-
-		if (task->state != TASK_DONE || written == COMPLETE_MAX)
-			continue;
-		if (written++ == 0)
-			worker_begin("write down finished jobs");
-		complete(task);
-	}
-	if (written == 0)
+	collect(&finished);
+	if (finished.count == 0)
 		return;
+	worker_begin("write down finished jobs");
+	for (int i = 0; i < finished.count; i++)
+		outcome_decide(finished.tasks[i]);
+	write_down_all(&finished);
 	worker_commit();
-	dlist_foreach_modify(iter, &worker.tasks)
+	for (int i = 0; i < finished.count; i++)
 	{
-		Task *task = dlist_container(Task, link, iter.cur);
-
-		if (task->state != TASK_DONE || written == 0)
-			continue;
-		written--;
-		dlist_delete(&task->link);
-		worker.task_count--;
-		task_free(task);
+		count(finished.tasks[i]);
+		worker_forget(finished.tasks[i]);
 	}
-	/* There is room now, and a retry may be the next thing that is due. */
+	/* There is room now, and a retry or a delivery may be the next thing that is due. */
 	worker.look = true;
 }

@@ -7,6 +7,9 @@
  */
 #include "postgres.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -14,10 +17,11 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
+#include "helper/guarded.h"
 #include "image/step.h"
-#include "queue/guarded.h"
 #include "queue/worker.h"
 #include "settings.h"
+#include "wire/sniff.h"
 
 static WorkerStatement preset_statement = {
 	"SELECT recipe, outputs, expires_in FROM imgexport.preset WHERE name = $1",
@@ -54,13 +58,33 @@ apply_preset(Task *task)
 static bool
 base_image(Task *task, Datum *base)
 {
+	uint8 start[SNIFF_BYTES];
 	int fd = task->base.fd;
+	ssize_t got;
 
 	if (fd < 0)
 		return false;
+	got = pread(fd, start, sizeof start, 0);
+	if (got <= 0 || sniff_format(start, got) == NULL)
+	{
+		task_warn(task, "base was skipped: it is no image");
+		return false;
+	}
 	task->base.fd = -1;
 	*base = lazy_image_datum(lazy_image_of_memfd(fd, task->base.length, task->context));
 	return true;
+}
+
+/* A fallback to the source needs its bytes when the codec has had them. */
+static void
+keep_original(Task *task)
+{
+	if (task->on_error != ON_ERROR_KEEP_ORIGINAL || task->original >= 0)
+		return;
+	task->original = fcntl(task->source.fd, F_DUPFD_CLOEXEC, 0);
+	if (task->original < 0)
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not keep the source: %m")));
+	task->original_length = task->source.length;
 }
 
 /* The recipe on the source; a base that no step of it asks for goes under the result. */
@@ -70,6 +94,7 @@ apply_recipe(Task *task, RecipeContext *context)
 	int fd = task->source.fd;
 	LazyImage *image;
 
+	keep_original(task);
 	task->source.fd = -1;
 	image = lazy_image_of_memfd(fd, task->source.length, task->context);
 	if (task->recipe != NULL)
@@ -79,8 +104,10 @@ apply_recipe(Task *task, RecipeContext *context)
 		(task->recipe == NULL || !recipe_has_step(task->recipe, "composite")))
 	{
 		StepArgument base = {"base", BYTEAOID, false, context->base};
+		bool before = step_set_optional(true);
 
 		step_append(image, "composite", &base, 1);
+		step_set_optional(before);
 	}
 	return image;
 }
@@ -110,19 +137,27 @@ build_request(Task *task)
 }
 
 static void
+note_skipped(void *argument, const char *message)
+{
+	task_warn(argument, "%s", message);
+}
+
+static void
 evaluate(Task *task)
 {
-	RecipeContext context = {0};
+	RecipeContext context = {.skipped = note_skipped, .skipped_argument = task};
 
 	context.has_base = base_image(task, &context.base);
+	context.base_skipped = task->wants_base && !context.has_base;
 	name_outputs(task, apply_recipe(task, &context), &context);
 	build_request(task);
 }
 
 /* In a subtransaction, whose end restores user, settings and context. */
 static void
-evaluate_as_owner(Task *task)
+evaluate_as_owner(void *argument)
 {
+	Task *task = argument;
 	Oid owner = get_role_oid(task->owner, true);
 
 	if (!OidIsValid(owner))
@@ -144,7 +179,7 @@ prepare(Task *task)
 	HelperError *error;
 
 	GetUserIdAndSecContext(&user, &security_context);
-	error = run_guarded(evaluate_as_owner, task);
+	error = run_guarded(evaluate_as_owner, task, task->context);
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	SetUserIdAndSecContext(user, security_context);
 	if (error != NULL)
@@ -168,7 +203,7 @@ prepare_ready(void)
 			continue;
 		if (!begun)
 		{
-			worker_begin("evaluate recipes");
+			worker_begin_for_users("evaluate recipes");
 			begun = true;
 		}
 		prepare(task);

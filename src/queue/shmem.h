@@ -11,6 +11,31 @@
 /* Databases with jobs on one server; each needs a worker process besides. */
 #define QUEUE_MAX_DATABASES 128
 
+/* Hosts that are remembered, of all databases; the one that was used longest ago makes room. */
+#define QUEUE_MAX_HOSTS 1024
+#define QUEUE_HOST_BYTES 128
+#define QUEUE_ERROR_BYTES 128
+
+/* What a database's workers have done since the server started. */
+typedef struct WorkerCounters
+{
+	int64 completed; /* attempts, by how they ended */
+	int64 failed;
+	int64 retried;
+	int64 warned; /* of those completed */
+	int64 images;
+	int64 image_bytes;
+	int64 fetched_bytes;
+	int64 fetch_ms;
+	int64 decode_ms;
+	int64 process_ms;
+	int64 encode_ms;
+	int64 store_ms;
+	int64 helpers_lost; /* in the middle of work */
+	int64 delivered;	/* webhooks */
+	int64 delivery_failures;
+} WorkerCounters;
+
 /* All fields are protected by the lock of queue_lock(). */
 typedef struct WorkerSlot
 {
@@ -24,13 +49,33 @@ typedef struct WorkerSlot
 	int failures; /* in a row, of workers that ended by an error */
 	TimestampTz held_until; /* none may be started before */
 	TimestampTz started_at;
-	int running; /* jobs in work */
+	int running;	/* jobs in work */
+	uint64 cancels; /* goes up when jobs were cancelled that may be in work */
+	WorkerCounters counters;
 } WorkerSlot;
+
+/* A host that jobs fetch from, and its circuit breaker. */
+typedef struct HostSlot
+{
+	Oid database; /* InvalidOid: free */
+	char host[QUEUE_HOST_BYTES];
+	int running; /* transfers under way */
+	int64 fetched;
+	int64 failed;
+	int64 fetched_bytes;
+	int64 fetch_ms;
+	int failures_in_a_row;
+	int breaker_level;				/* how often in a row it was opened */
+	TimestampTz breaker_open_until; /* 0: never was, or it was closed by a success */
+	TimestampTz last_used;
+	char last_error[QUEUE_ERROR_BYTES];
+} HostSlot;
 
 typedef struct QueueState
 {
 	Latch *launcher; /* NULL: it does not run */
 	WorkerSlot slots[QUEUE_MAX_DATABASES];
+	HostSlot hosts[QUEUE_MAX_HOSTS];
 } QueueState;
 
 void queue_request_memory(void);

@@ -27,6 +27,8 @@ task_on_reset(void *argument)
 
 	close_input(&task->source);
 	close_input(&task->base);
+	if (task->original >= 0)
+		close(task->original);
 	render_message_close(&task->message);
 }
 
@@ -41,6 +43,9 @@ task_new(MemoryContext parent)
 	task->context = context;
 	task->source.fd = -1;
 	task->base.fd = -1;
+	task->source.task = task;
+	task->base.task = task;
+	task->original = -1;
 	task->on_reset.func = task_on_reset;
 	task->on_reset.arg = task;
 	MemoryContextRegisterResetCallback(context, &task->on_reset);
@@ -58,6 +63,7 @@ void
 task_fail(Task *task, HelperError *error)
 {
 	task->error = error;
+	task->failed_in = task->state;
 	task_done(task);
 }
 
@@ -90,4 +96,23 @@ task_done(Task *task)
 {
 	task->state = TASK_DONE;
 	task->done_at = GetCurrentTimestamp();
+}
+
+/* What is done in a state, in a word for people. */
+const char *
+task_phase(TaskState state)
+{
+	switch (state)
+	{
+		case TASK_FETCHING:
+			return "fetch";
+		case TASK_READY:
+			return "recipe";
+		case TASK_WAITING:
+		case TASK_RENDERING:
+			return "render";
+		case TASK_DONE:
+			return "store";
+	}
+	return "?";
 }

@@ -4,7 +4,8 @@
  *
  *	FETCHING -> READY -> WAITING -> RENDERING -> DONE
  *
- * A job with its bytes in the row starts READY; a failure leads from anywhere to DONE.
+ * A job with its bytes in the row starts READY, a milestone is DONE; a failure leads from
+ * anywhere to DONE.
  */
 #ifndef IMGEXPORT_QUEUE_TASK_H
 #define IMGEXPORT_QUEUE_TASK_H
@@ -18,6 +19,7 @@
 #include "helper/errors.h"
 #include "image/outputs.h"
 #include "image/render.h"
+#include "queue/transfers.h"
 
 typedef enum TaskState
 {
@@ -28,13 +30,29 @@ typedef enum TaskState
 	TASK_DONE		/* to be written down */
 } TaskState;
 
+/* What a job that cannot be done comes to. */
+typedef enum OnError
+{
+	ON_ERROR_FAIL,
+	ON_ERROR_SKIP,			/* nothing, with a warning */
+	ON_ERROR_KEEP_ORIGINAL, /* its source as it is */
+	ON_ERROR_STORE_URL		/* the URL of its source */
+} OnError;
+
+typedef enum Outcome
+{
+	OUTCOME_COMPLETED,
+	OUTCOME_RETRIED,
+	OUTCOME_FAILED
+} Outcome;
+
 /* Bytes of a source or base: from the row or from the network. */
 typedef struct TaskInput
 {
-	char *url;		/* NULL: none, or it was in the row */
-	bool requested; /* the network process has it */
-	uint32 fetch_id;
-	int fd; /* sealed memfd, -1 until there is one */
+	struct Task *task;
+	char *url;			/* NULL: none, or it was in the row */
+	Transfer *transfer; /* that brings it; NULL: none does */
+	int fd;				/* sealed memfd, -1 until there is one */
 	uint64 length;
 } TaskInput;
 
@@ -48,6 +66,9 @@ typedef struct Task
 	pg_uuid_t job_id;
 	char *queue;
 	char *owner;
+	char *host;			  /* that it fetches from; NULL: none */
+	TimestampTz deadline; /* 0: none */
+	OnError on_error;
 	int attempts;
 	int max_attempts;
 	bool notify;
@@ -58,16 +79,23 @@ typedef struct Task
 	Jsonb *metadata;
 	TaskInput source;
 	TaskInput base;
+	bool wants_base; /* whether or not it comes */
+	int original;	 /* memfd of the source, for ON_ERROR_KEEP_ORIGINAL; -1: not kept */
+	uint64 original_length;
 	int output_count;
 	NamedImage *images;
 	RenderMessage message;
 	RenderAnswer answer;
 	HelperError *error; /* the job has failed */
-	List *warnings;		/* of char * */
+	TaskState failed_in;
+	List *warnings; /* of char * */
 	TimestampTz claimed_at;
 	TimestampTz fetched_at;
-	TimestampTz rendering_at;
 	TimestampTz done_at;
+	long store_us;
+	Outcome outcome;	  /* once it is decided */
+	TimestampTz retry_at; /* where it is tried again */
+	bool lost;			  /* the row says that it is not ours any more */
 } Task;
 
 Task *task_new(MemoryContext parent);
@@ -75,5 +103,6 @@ void task_free(Task *task);
 void task_fail(Task *task, HelperError *error);
 void task_warn(Task *task, const char *format, ...) pg_attribute_printf(2, 3);
 void task_done(Task *task);
+const char *task_phase(TaskState state);
 
 #endif

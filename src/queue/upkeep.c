@@ -1,7 +1,9 @@
 /*
  * upkeep.c
- *		What keeps the queue in order: claims of the dead, leases, expired images, and when
- *		there will be something to do next.
+ *		What keeps the queue in order: claims of the dead, leases, deadlines, jobs that wait for
+ *		others, and when there will be something to do next.
+ *
+ * One statement finds out what is due; the others run only where it says so.
  */
 #include "postgres.h"
 
@@ -9,72 +11,165 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 
+#include "queue/hosts.h"
 #include "queue/worker.h"
 #include "settings.h"
 
-/* One sweep deletes so many expired images; the next one follows at once. */
-#define EXPIRE_MAX 1000
+/* Of each kind, so many are put in order at a time. */
+#define UPKEEP_MAX "1000"
+
+/* A job that ends here counts in its batch as one that the worker has ended. */
+#define COUNT_ENDED                                                                            \
+	", counted AS ("                                                                           \
+	" UPDATE imgexport.batch b SET failed = b.failed + c.ended,"                               \
+	" finished_at = CASE WHEN b.completed + b.failed + c.ended >= b.total THEN $1 END"         \
+	" FROM (SELECT batch_id, owner, count(*) AS ended FROM ended WHERE state = 'failed'"       \
+	"  GROUP BY batch_id, owner) c"                                                            \
+	" WHERE b.batch_id = c.batch_id AND b.owner = c.owner"                                     \
+	" RETURNING b.batch_id, b.owner, b.webhook_url, b.finished_at),"                           \
+	" told AS ("                                                                               \
+	" INSERT INTO imgexport.delivery (batch_id, job_id, owner, url, event)"                    \
+	" SELECT batch_id, NULL, owner, webhook_url, 'batch.completed' FROM counted"               \
+	" WHERE finished_at IS NOT NULL AND webhook_url IS NOT NULL"                               \
+	" UNION ALL SELECT batch_id, job_id, owner, webhook_url, 'job.failed' FROM ended"          \
+	" WHERE state = 'failed' AND webhook_url IS NOT NULL"                                      \
+	" RETURNING delivery_id)"                                                                  \
+	" SELECT batch_id, (SELECT count(*) FROM told) FROM ended"
 
 /*
- * $1 is what names of this server's workers begin with, $2 our own.  A worker of this
+ * $2 is what names of this server's workers begin with, $3 our own.  A worker of this
  * server that is not us is dead: there is one a database.
  */
 static WorkerStatement recover_statement = {
-	"UPDATE imgexport.job SET"
+	"WITH ended AS ("
+	" UPDATE imgexport.job SET"
 	" state = CASE WHEN attempts < max_attempts THEN 'pending' ELSE 'failed' END,"
-	" worker = NULL, lease_until = NULL, error = 'worker died while it had this job',"
-	" error_code = 'IX007', finished_at = CASE WHEN attempts < max_attempts THEN NULL ELSE $3 "
+	" worker = NULL, lease_until = NULL,"
+	" error = format('worker died while it had this job, in attempt %s of %s', attempts,"
+	"  max_attempts),"
+	" error_code = 'IX007', finished_at = CASE WHEN attempts < max_attempts THEN NULL ELSE $1 "
 	"END"
-	" WHERE state = 'processing' AND worker IS DISTINCT FROM $2"
-	" AND (starts_with(worker, $1) OR lease_until < $3)",
+	" WHERE state = 'processing' AND worker IS DISTINCT FROM $3"
+	" AND (starts_with(worker, $2) OR lease_until < $1)"
+	" RETURNING batch_id, job_id, owner, webhook_url, state)" COUNT_ENDED,
 	3,
-	{TEXTOID, TEXTOID, TIMESTAMPTZOID},
+	{TIMESTAMPTZOID, TEXTOID, TEXTOID},
+	NULL};
+
+static WorkerStatement recover_deliveries_statement = {
+	"UPDATE imgexport.delivery SET state = 'pending', worker = NULL, lease_until = NULL"
+	" WHERE state = 'processing' AND worker IS DISTINCT FROM $3"
+	" AND (starts_with(worker, $2) OR lease_until < $1)",
+	3,
+	{TIMESTAMPTZOID, TEXTOID, TEXTOID},
 	NULL};
 
 static WorkerStatement renew_statement = {
-	"UPDATE imgexport.job SET lease_until = $2 WHERE state = 'processing' AND worker = $1",
+	"UPDATE imgexport.job SET lease_until = $2 WHERE state = 'processing' AND worker = $1"
+	" RETURNING job_id",
 	2,
 	{TEXTOID, TIMESTAMPTZOID},
 	NULL};
 
+/* The queues that pending jobs name, found by skipping through the index. */
 static WorkerStatement orphan_statement = {
-	"UPDATE imgexport.job SET state = 'failed', error = format('queue \"%s\" does not exist', "
-	"queue),"
-	" error_code = '22023', finished_at = $1"
-	" WHERE state = 'pending' AND run_at <= $1"
-	" AND NOT EXISTS (SELECT FROM imgexport.queue q WHERE q.name = job.queue)",
+	"WITH RECURSIVE named AS ("
+	" (SELECT queue FROM imgexport.job WHERE state = 'pending' AND depends_on IS NULL"
+	"  ORDER BY queue LIMIT 1)"
+	" UNION ALL"
+	" SELECT (SELECT j.queue FROM imgexport.job j WHERE j.state = 'pending'"
+	"  AND j.depends_on IS NULL AND j.queue > named.queue ORDER BY j.queue LIMIT 1)"
+	" FROM named WHERE named.queue IS NOT NULL),"
+	" ended AS ("
+	" UPDATE imgexport.job SET state = 'failed', finished_at = $1, error_code = '22023',"
+	" error = format('queue \"%s\" does not exist', queue)"
+	" WHERE state = 'pending' AND depends_on IS NULL AND queue IN ("
+	"  SELECT queue FROM named WHERE queue IS NOT NULL"
+	"  AND NOT EXISTS (SELECT FROM imgexport.queue q WHERE q.name = named.queue))"
+	" RETURNING batch_id, job_id, owner, webhook_url, state)" COUNT_ENDED,
 	1,
 	{TIMESTAMPTZOID},
 	NULL};
 
-static WorkerStatement expire_statement = {
-	"DELETE FROM imgexport.image WHERE (batch_id, job_id, image_id) IN ("
-	" SELECT batch_id, job_id, image_id FROM imgexport.image WHERE expires_at <= $1"
-	" ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
-	2,
-	{TIMESTAMPTZOID, INT4OID},
+static WorkerStatement deadline_statement = {
+	"WITH ended AS ("
+	" UPDATE imgexport.job SET state = 'failed', finished_at = $1, error_code = 'IX004',"
+	" error = concat_ws('; ', 'deadline passed before it was done', error)"
+	" WHERE (batch_id, job_id) IN (SELECT batch_id, job_id FROM imgexport.job"
+	"  WHERE state = 'pending' AND deadline <= $1 ORDER BY deadline LIMIT " UPKEEP_MAX
+	"  FOR UPDATE SKIP LOCKED)"
+	" RETURNING batch_id, job_id, owner, webhook_url, state)" COUNT_ENDED,
+	1,
+	{TIMESTAMPTZOID},
 	NULL};
 
+/* What jobs wait for, without what is completed; with one that failed they fail too. */
+static WorkerStatement dependency_statement = {
+	"WITH waiting AS MATERIALIZED ("
+	" SELECT batch_id, job_id, depends_on FROM imgexport.job"
+	" WHERE state = 'pending' AND depends_on IS NOT NULL FOR UPDATE SKIP LOCKED),"
+	" settled AS ("
+	" SELECT w.batch_id, w.job_id,"
+	"  array_agg(d.id) FILTER (WHERE o.state IN ('pending', 'processing')) AS open,"
+	"  min(d.id::text) FILTER (WHERE o.state IS NULL OR o.state IN ('failed', 'cancelled'))"
+	"   AS broken"
+	" FROM waiting w CROSS JOIN LATERAL unnest(w.depends_on) AS d(id)"
+	" LEFT JOIN imgexport.job o ON o.batch_id = w.batch_id AND o.job_id = d.id"
+	" GROUP BY w.batch_id, w.job_id, w.depends_on"
+	" HAVING count(*) <> count(*) FILTER (WHERE o.state IN ('pending', 'processing'))),"
+	" ended AS ("
+	" UPDATE imgexport.job j SET depends_on = s.open,"
+	" state = CASE WHEN s.broken IS NULL THEN j.state ELSE 'failed' END,"
+	" finished_at = CASE WHEN s.broken IS NOT NULL THEN $1 END,"
+	" error_code = CASE WHEN s.broken IS NOT NULL THEN '55000' END,"
+	" error = 'job ' || s.broken || ', which it depends on, was not completed'"
+	" FROM settled s WHERE j.batch_id = s.batch_id AND j.job_id = s.job_id"
+	" AND j.state = 'pending'"
+	" RETURNING j.batch_id, j.job_id, j.owner, j.webhook_url, j.state)" COUNT_ENDED,
+	1,
+	{TIMESTAMPTZOID},
+	NULL};
+
+/* When there is something to do next, by kind; a job that is due may still wait for room. */
 static WorkerStatement next_statement = {
-	"SELECT least((SELECT min(run_at) FROM imgexport.job WHERE state = 'pending' AND run_at > "
-	"$1),"
-	" (SELECT min(lease_until) FROM imgexport.job WHERE state = 'processing' AND worker <> "
-	"$2)),"
-	" (SELECT min(expires_at) FROM imgexport.image WHERE expires_at IS NOT NULL)",
+	"SELECT (SELECT min(run_at) FROM imgexport.job"
+	"  WHERE state = 'pending' AND depends_on IS NULL AND run_at > $1),"
+	" (SELECT lease_until FROM imgexport.job WHERE state = 'processing' AND worker <> $2"
+	"  ORDER BY lease_until LIMIT 1),"
+	" (SELECT min(deadline) FROM imgexport.job WHERE state = 'pending' AND deadline IS NOT "
+	"NULL),"
+	" (SELECT min(next_run) FROM imgexport.schedule WHERE enabled),"
+	" (SELECT min(run_at) FROM imgexport.delivery WHERE state = 'pending'),"
+	" (SELECT lease_until FROM imgexport.delivery WHERE state = 'processing' AND worker <> $2"
+	"  ORDER BY lease_until LIMIT 1),"
+	" EXISTS (SELECT FROM imgexport.job WHERE state = 'pending' AND depends_on IS NOT NULL)",
 	2,
 	{TIMESTAMPTZOID, TEXTOID},
 	NULL};
 
-static TimestampTz expired_at; /* when we last deleted what had expired */
+/* The columns of next_statement. */
+enum
+{
+	NEXT_JOB = 1,
+	NEXT_LEASE,
+	NEXT_DEADLINE,
+	NEXT_SCHEDULE,
+	NEXT_DELIVERY,
+	NEXT_DELIVERY_LEASE,
+	NEXT_DEPENDENCY,
+	NEXT_COUNT = NEXT_DEPENDENCY
+};
 
 static void
 recover(TimestampTz now)
 {
 	char *slash = strchr(worker.name, '/');
 	Datum values[] = {
+		TimestampTzGetDatum(now),
 		PointerGetDatum(cstring_to_text_with_len(worker.name, slash - worker.name + 1)),
-		CStringGetTextDatum(worker.name), TimestampTzGetDatum(now)};
+		CStringGetTextDatum(worker.name)};
 	uint64 taken = worker_execute(&recover_statement, values, NULL);
 
 	if (taken > 0)
@@ -83,6 +178,7 @@ recover(TimestampTz now)
 							 taken)));
 		worker.look = true;
 	}
+	worker_execute(&recover_deliveries_statement, values, NULL);
 }
 
 /* At the start: claims of the worker that was here before are nobody's. */
@@ -94,79 +190,162 @@ upkeep_recover(void)
 	worker_commit();
 }
 
+/* What is due next, by kind; 0: nothing. */
 static void
-fail_orphans(TimestampTz now)
-{
-	Datum values[] = {TimestampTzGetDatum(now)};
-
-	worker_execute(&orphan_statement, values, NULL);
-}
-
-/* Delete what has expired, not too often and not too much at once. */
-static void
-expire(TimestampTz now)
-{
-	Datum values[] = {TimestampTzGetDatum(now), Int32GetDatum(EXPIRE_MAX)};
-
-	if (!TimestampDifferenceExceeds(expired_at, now, settings.expiry_interval_s * 1000))
-		return;
-	if (worker_execute(&expire_statement, values, NULL) < EXPIRE_MAX)
-		expired_at = now;
-}
-
-static void
-note_time(int column, TimestampTz not_before)
-{
-	bool is_null;
-	TimestampTz at = DatumGetTimestampTz(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &is_null));
-
-	if (is_null)
-		return;
-	at = Max(at, not_before);
-	if (worker.look_at == 0 || at < worker.look_at)
-		worker.look_at = at;
-}
-
-static void
-find_next(TimestampTz now)
+find_next(TimestampTz now, TimestampTz *next)
 {
 	Datum values[] = {TimestampTzGetDatum(now), CStringGetTextDatum(worker.name)};
 
 	worker_execute(&next_statement, values, NULL);
-	note_time(1, now);
-	note_time(2, TimestampTzPlusMilliseconds(
-					 expired_at, settings.expiry_interval_s * INT64CONST(1000) + 1));
+	for (int i = NEXT_JOB; i <= NEXT_COUNT; i++)
+	{
+		bool is_null;
+		Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i, &is_null);
+
+		if (i == NEXT_DEPENDENCY)
+			next[i] = DatumGetBool(value) ? now : 0;
+		else
+			next[i] = is_null ? 0 : DatumGetTimestampTz(value);
+	}
 }
 
-/* When there is nothing to claim: tidy up, and find out when to look again. */
+static bool
+is_due(const TimestampTz *next, int kind, TimestampTz now)
+{
+	return next[kind] != 0 && next[kind] <= now;
+}
+
+/* Do what is due.  Returns whether that may have changed what is due next. */
+static bool
+tidy(const TimestampTz *next, TimestampTz now)
+{
+	Datum values[] = {TimestampTzGetDatum(now)};
+	uint64 changed = 0;
+
+	if (is_due(next, NEXT_LEASE, now) || is_due(next, NEXT_DELIVERY_LEASE, now))
+		recover(now);
+	if (is_due(next, NEXT_DEADLINE, now))
+		changed += worker_execute(&deadline_statement, values, NULL);
+	if (next[NEXT_DEPENDENCY] != 0)
+		changed += worker_execute(&dependency_statement, values, NULL);
+	changed += worker_execute(&orphan_statement, values, NULL);
+	if (is_due(next, NEXT_DELIVERY, now))
+		deliver_claim(now);
+	return changed > 0;
+}
+
+/*
+ * Put the queue in order, and find out when to look again.  What is due already and stays
+ * so waits for room, which makes itself known.
+ */
 void
 upkeep_run(void)
 {
+	TimestampTz next[NEXT_COUNT + 1] = {0};
 	TimestampTz now;
+	TimestampTz host;
 
 	worker_begin("keep the queue in order");
 	now = GetCurrentTimestamp();
-	recover(now);
-	fail_orphans(now);
-	expire(now);
-	find_next(now);
+	find_next(now, next);
+	if (tidy(next, now))
+		worker.look = true;
 	worker_commit();
+	if (is_due(next, NEXT_SCHEDULE, now))
+		schedule_run(now);
+	for (int kind = NEXT_JOB; kind < NEXT_DEPENDENCY; kind++)
+		if (next[kind] > now)
+			worker_look_at(next[kind]);
+	host = hosts_next_change(now);
+	if (host != 0)
+		worker_look_at(host);
 }
 
-/* Jobs in work are ours for another while. */
+/* Tasks whose row says that they are not ours any more are given up. */
+static void
+drop_lost(uint64 rows)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &worker.tasks)
+	{
+		Task *task = dlist_container(Task, link, iter.cur);
+		bool found = false;
+
+		for (uint64 row = 0; row < rows && !found; row++)
+		{
+			bool is_null;
+			Datum id =
+				SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &is_null);
+
+			found = memcmp(DatumGetUUIDP(id), &task->job_id, sizeof task->job_id) == 0;
+		}
+		if (!found)
+			worker_forget(task);
+	}
+	worker.look = true;
+}
+
+/*
+ * Jobs in work are ours for another while.  Where some were cancelled this is done at
+ * once, and tells which.
+ */
 void
 upkeep_renew(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	Datum values[2];
+	uint64 rows;
 
-	if (now < worker.renew_at)
+	if (worker.task_count == 0)
+	{
+		worker.renew_at = 0;
+		worker.check_claims = false;
+		return;
+	}
+	if (now < worker.renew_at && !worker.check_claims)
 		return;
 	worker_begin("renew claims");
 	values[0] = CStringGetTextDatum(worker.name);
 	values[1] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, LEASE_MS));
-	worker_execute(&renew_statement, values, NULL);
+	rows = worker_execute(&renew_statement, values, NULL);
+	if (rows != (uint64) worker.task_count)
+		drop_lost(rows);
 	worker_commit();
+	worker.check_claims = false;
 	worker.renew_at = TimestampTzPlusMilliseconds(now, LEASE_MS / 3);
+}
+
+/* A job in work whose deadline passes is ended. */
+void
+upkeep_end_overdue(void)
+{
+	TimestampTz now = 0;
+	dlist_iter iter;
+
+	worker.deadline_at = 0;
+	dlist_foreach(iter, &worker.tasks)
+	{
+		Task *task = dlist_container(Task, link, iter.cur);
+		MemoryContext before;
+
+		if (task->deadline == 0 || task->state == TASK_DONE)
+			continue;
+		if (now == 0)
+			now = GetCurrentTimestamp();
+		if (task->deadline > now)
+		{
+			if (worker.deadline_at == 0 || task->deadline < worker.deadline_at)
+				worker.deadline_at = task->deadline;
+			continue;
+		}
+		before = MemoryContextSwitchTo(task->context);
+		inputs_drop(task);
+		codecs_drop(task);
+		task_fail(task,
+				  helper_error(ERRCODE_IMAGE_TIMEOUT, false,
+							   psprintf("deadline passed in phase %s", task_phase(task->state)),
+							   NULL, NULL));
+		MemoryContextSwitchTo(before);
+	}
 }

@@ -6,15 +6,18 @@
  * that nobody is connected to; our worker is nobody's reason to refuse.  It is asked to
  * leave before the command (which waits for five seconds) and may come back after it,
  * whether it succeeded or not.  COMMIT PREPARED makes rows visible that the worker was
- * told of long ago, and DROP EXTENSION takes its tables.
+ * told of long ago, and DROP and ALTER EXTENSION take its tables.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/timestamp.h"
 
@@ -105,6 +108,20 @@ tell_worker(Node *command)
 		wake_database(get_database_oid(((CreatedbStmt *) command)->dbname, true), false);
 }
 
+/* An update of the extension waits for the worker's transaction, and then the worker for it. */
+static void
+lock_extension(Node *command)
+{
+	Oid extension;
+
+	if (!IsA(command, AlterExtensionStmt) ||
+		strcmp(((AlterExtensionStmt *) command)->extname, "imgexport") != 0)
+		return;
+	extension = get_extension_oid("imgexport", true);
+	if (OidIsValid(extension))
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessExclusiveLock);
+}
+
 static void
 run_next(PlannedStmt *statement, const char *text, bool read_only,
 		 ProcessUtilityContext context, ParamListInfo parameters, QueryEnvironment *environment,
@@ -126,6 +143,7 @@ imgexport_utility(PlannedStmt *statement, const char *text, bool read_only,
 	Oid database =
 		name != NULL && IsTransactionState() ? get_database_oid(name, true) : InvalidOid;
 
+	lock_extension(command);
 	if (!OidIsValid(database) || !hold(database))
 		run_next(statement, text, read_only, context, parameters, environment, receiver,
 				 completion);

@@ -14,9 +14,13 @@
 
 PG_FUNCTION_INFO_V1(imgexport_wake);
 PG_FUNCTION_INFO_V1(imgexport_wake_on_change);
+PG_FUNCTION_INFO_V1(imgexport_recheck_claims);
 
 /* This transaction has made work. */
 static bool pending = false;
+
+/* And it has cancelled some that may have begun. */
+static bool cancelled = false;
 
 /*
  * Wake a database's worker, or have the launcher start one.
@@ -45,6 +49,21 @@ wake_database(Oid database, bool recheck)
 	queue_unlock();
 }
 
+/* Have the worker look whether it still has its claims. */
+static void
+note_cancel(Oid database)
+{
+	QueueState *state = queue_lock();
+	WorkerSlot *slot;
+
+	if (state == NULL)
+		return;
+	slot = queue_slot(state, database, false);
+	if (slot != NULL)
+		slot->cancels++;
+	queue_unlock();
+}
+
 static void
 on_transaction_end(XactEvent event, void *argument)
 {
@@ -53,19 +72,18 @@ on_transaction_end(XactEvent event, void *argument)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
-			wake_database(MyDatabaseId, false);
-			pending = false;
-			break;
 		case XACT_EVENT_PREPARE:
-			wake_database(MyDatabaseId, true);
-			pending = false;
+			if (cancelled)
+				note_cancel(MyDatabaseId);
+			wake_database(MyDatabaseId, event == XACT_EVENT_PREPARE);
 			break;
 		case XACT_EVENT_ABORT:
-			pending = false;
 			break;
 		default:
-			break;
+			return;
 	}
+	pending = false;
+	cancelled = false;
 }
 
 /* Called once, from _PG_init. */
@@ -99,4 +117,13 @@ imgexport_wake_on_change(PG_FUNCTION_ARGS)
 						errmsg("imgexport.wake_on_change must be called as a trigger")));
 	wake_at_commit();
 	return PointerGetDatum(NULL);
+}
+
+/* imgexport.recheck_claims() returns void */
+Datum
+imgexport_recheck_claims(PG_FUNCTION_ARGS)
+{
+	wake_at_commit();
+	cancelled = true;
+	PG_RETURN_VOID();
 }

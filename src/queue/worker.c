@@ -10,6 +10,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -17,6 +18,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -24,6 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "queue/hosts.h"
 #include "queue/shmem.h"
 #include "queue/worker.h"
 #include "settings.h"
@@ -37,6 +40,7 @@ static const int recheck_ms[] = {50, 200, 1000};
 Worker worker;
 
 static uint64 seen_wakes;
+static uint64 seen_cancels;
 static int rechecks_left;
 
 /* Nothing to do here until somebody wakes the database again. */
@@ -53,16 +57,33 @@ leave_for_good(void)
 }
 
 /*
- * Start a transaction.  When the extension is gone from the database, so is this process.
+ * Is the extension there, and will it stay so until the transaction ends?  DROP and ALTER
+ * EXTENSION lock the extension first (the latter in utility.c), and the tables one by one:
+ * without this lock we would meet them half way, in a deadlock.
+ */
+static bool
+lock_extension(void)
+{
+	Oid extension = get_extension_oid("imgexport", true);
+
+	if (!OidIsValid(extension))
+		return false;
+	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+	return get_extension_oid("imgexport", true) == extension;
+}
+
+/*
+ * Start a transaction in which users' functions are called.  When the extension is gone
+ * from the database, so is this process.
  *
  * activity	for pg_stat_activity
  */
 void
-worker_begin(const char *activity)
+worker_begin_for_users(const char *activity)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	if (!OidIsValid(get_extension_oid("imgexport", true)))
+	if (!lock_extension())
 	{
 		AbortCurrentTransaction();
 		leave_for_good();
@@ -70,6 +91,37 @@ worker_begin(const char *activity)
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, activity);
+}
+
+/*
+ * Start a transaction of our own statements.  They find a few rows by their keys, whatever
+ * the statistics of a table say that was empty when it was analyzed.
+ */
+void
+worker_begin(const char *activity)
+{
+	static const char *const planner[] = {"enable_seqscan", "enable_hashjoin",
+										  "enable_mergejoin"};
+
+	worker_begin_for_users(activity);
+	for (int i = 0; i < lengthof(planner); i++)
+		(void) set_config_option(planner[i], "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/* What the worker is at between its transactions, in words. */
+static const char *
+progress(void)
+{
+	static char text[128];
+	int counts[TASK_DONE + 1] = {0};
+	dlist_iter iter;
+
+	dlist_foreach(iter, &worker.tasks) counts[dlist_container(Task, link, iter.cur)->state]++;
+	snprintf(text, sizeof text, "%d jobs: %d in fetch, %d in recipe, %d wait, %d in render",
+			 worker.task_count, counts[TASK_FETCHING], counts[TASK_READY], counts[TASK_WAITING],
+			 counts[TASK_RENDERING]);
+	return text;
 }
 
 /* End it, and let autovacuum know what was written. */
@@ -80,7 +132,7 @@ worker_commit(void)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_stat(false);
-	pgstat_report_activity(STATE_IDLE, NULL);
+	pgstat_report_activity(STATE_IDLE, progress());
 }
 
 static SPIPlanPtr
@@ -118,15 +170,21 @@ worker_execute(WorkerStatement *statement, Datum *values, const char *nulls)
 	return SPI_processed;
 }
 
+/* Add what was done in this round to the counters that everybody sees. */
 static void
-set_running(int running)
+publish_counters(void)
 {
 	QueueState *state = queue_lock();
 	WorkerSlot *slot = queue_slot(state, MyDatabaseId, false);
+	int64 *sums = (int64 *) &slot->counters;
+	const int64 *added = (const int64 *) &worker.counters;
 
+	for (size_t i = 0; slot != NULL && i < sizeof(WorkerCounters) / sizeof(int64); i++)
+		sums[i] += added[i];
 	if (slot != NULL)
-		slot->running = running;
+		slot->running = worker.task_count;
 	queue_unlock();
+	memset(&worker.counters, 0, sizeof worker.counters);
 }
 
 /* Take the slot; false when another worker has it. */
@@ -180,16 +238,33 @@ read_slot(void)
 			rechecks_left = lengthof(recheck_ms);
 		slot->recheck = false;
 	}
+	if (slot != NULL && slot->cancels != seen_cancels)
+	{
+		seen_cancels = slot->cancels;
+		worker.check_claims = true;
+	}
 	queue_unlock();
 	if (leave)
 		leave_for_good();
 }
 
-static void
-look_no_later_than(TimestampTz at)
+/* Look at the queue again then, if not before. */
+void
+worker_look_at(TimestampTz at)
 {
 	if (worker.look_at == 0 || at < worker.look_at)
 		worker.look_at = at;
+}
+
+/* Give a task up, or be done with it. */
+void
+worker_forget(Task *task)
+{
+	inputs_drop(task);
+	codecs_drop(task);
+	dlist_delete(&task->link);
+	worker.task_count--;
+	task_free(task);
 }
 
 static void
@@ -206,6 +281,7 @@ reload_if_asked(void)
 static void
 look_for_work(void)
 {
+	static TimestampTz tidied_at = 0;
 	TimestampTz now = GetCurrentTimestamp();
 
 	if (worker.look_at != 0 && worker.look_at <= now)
@@ -215,13 +291,14 @@ look_for_work(void)
 	worker.look = false;
 	worker.look_at = 0;
 	claim_jobs();
-	/* While jobs are in work there will be another round soon anyway. */
-	if (!worker.look && worker.task_count == 0)
+	/* Under load it is enough to tidy up now and then. */
+	if (!worker.look || TimestampDifferenceExceeds(tidied_at, now, UPKEEP_MS))
+	{
 		upkeep_run();
-	else if (!worker.look)
-		look_no_later_than(TimestampTzPlusMilliseconds(now, UPKEEP_MS));
+		tidied_at = now;
+	}
 	if (rechecks_left > 0)
-		look_no_later_than(TimestampTzPlusMilliseconds(
+		worker_look_at(TimestampTzPlusMilliseconds(
 			now, recheck_ms[lengthof(recheck_ms) - rechecks_left--]));
 }
 
@@ -235,8 +312,10 @@ sleep_ms(void)
 
 	if (worker.look && settings.enabled && pool_room() > 0)
 		return 0;
-	if (worker.task_count > 0 && (next == 0 || worker.renew_at < next))
+	if (worker.renew_at != 0 && (next == 0 || worker.renew_at < next))
 		next = worker.renew_at;
+	if (worker.deadline_at != 0 && (next == 0 || worker.deadline_at < next))
+		next = worker.deadline_at;
 	if (next != 0)
 	{
 		long next_ms = TimestampDifferenceMilliseconds(now, next);
@@ -280,15 +359,14 @@ worker_open(void)
 		AllocSetContextCreate(TopMemoryContext, "imgexport jobs", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&worker.tasks);
 	worker.look = true;
-	pool_open();
+	codecs_open();
+	hosts_forget_running();
 	upkeep_recover();
 }
 
 static void
 run(void)
 {
-	int shown = 0;
-
 	for (;;)
 	{
 		WaitEvent event;
@@ -300,14 +378,15 @@ run(void)
 		reload_if_asked();
 		read_slot();
 		pool_advance();
+		upkeep_end_overdue();
 		complete_done();
+		deliver_finished();
+		publish_counters();
 		look_for_work();
 		prepare_ready();
 		pool_advance();
-		if (worker.task_count > 0)
-			upkeep_renew();
-		if (shown != worker.task_count)
-			set_running(shown = worker.task_count);
+		upkeep_renew();
+		publish_counters();
 		wait_ms = sleep_ms();
 		if (wait_ms == 0)
 			continue;

@@ -7,6 +7,8 @@
 
 #include "executor/spi.h"
 
+#include "helper/helper.h"
+#include "queue/shmem.h"
 #include "queue/task.h"
 
 typedef struct Worker
@@ -16,9 +18,12 @@ typedef struct Worker
 	MemoryContext jobs; /* parent of all tasks */
 	dlist_head tasks;
 	int task_count;
-	bool look;			  /* there may be something to claim */
-	TimestampTz look_at;  /* there will be then, or something to tidy up; 0: nothing known */
-	TimestampTz renew_at; /* leases of tasks in work */
+	bool look;				 /* there may be something to claim */
+	TimestampTz look_at;	 /* there will be then, or something to tidy up; 0: nothing known */
+	TimestampTz renew_at;	 /* leases of tasks in work */
+	TimestampTz deadline_at; /* of a task in work, the first; 0: none has one */
+	bool check_claims;		 /* jobs were cancelled: some in work may be among them */
+	WorkerCounters counters; /* since they were last added to the shared ones */
 } Worker;
 
 /* A statement of the worker, and its plan once it was used. */
@@ -26,7 +31,7 @@ typedef struct WorkerStatement
 {
 	const char *text;
 	int argument_count;
-	Oid types[12];
+	Oid types[13];
 	SPIPlanPtr plan;
 } WorkerStatement;
 
@@ -37,17 +42,35 @@ extern Worker worker;
 
 /* One short transaction with SPI connected. */
 void worker_begin(const char *activity);
+void worker_begin_for_users(const char *activity);
 void worker_commit(void);
 uint64 worker_execute(WorkerStatement *statement, Datum *values, const char *nulls);
+
+void worker_look_at(TimestampTz at);
+void worker_forget(Task *task);
 
 /* claim.c */
 void claim_jobs(void);
 
+/* inputs.c */
+void inputs_start(Task *task);
+void inputs_drop(Task *task);
+
 /* prepare.c */
 void prepare_ready(void);
 
+/* codecs.c */
+void codecs_open(void);
+int codecs_count(void);
+void codecs_drop(Task *task);
+void codecs_advance(void);
+long codecs_wait_ms(void);
+int codecs_sockets(int *sockets, int room);
+
 /* pool.c */
-void pool_open(void);
+Helper *worker_start_helper(HelperKind kind);
+void worker_stop_helper(Helper **helper);
+TimestampTz worker_restart_time(const Helper *ended);
 void pool_advance(void);
 int pool_room(void);
 long pool_wait_ms(void);
@@ -57,10 +80,20 @@ int pool_sockets(int *sockets, int room);
 /* complete.c */
 void complete_done(void);
 
+/* deliver.c */
+void deliver_claim(TimestampTz now);
+void deliver_finished(void);
+int deliver_count(void);
+bool deliver_is_waiting(void);
+
+/* schedule.c */
+void schedule_run(TimestampTz now);
+
 /* upkeep.c */
 void upkeep_recover(void);
 void upkeep_run(void);
 void upkeep_renew(void);
+void upkeep_end_overdue(void);
 
 PGDLLEXPORT void imgexport_worker_main(Datum argument);
 

@@ -1,6 +1,6 @@
 /*
  * workers.c
- *		imgexport.workers(): the workers that live.
+ *		imgexport.workers(): the workers that live, and what was done.
  */
 #include "postgres.h"
 
@@ -18,18 +18,35 @@ PG_FUNCTION_INFO_V1(imgexport_workers);
 static void
 put_worker(ReturnSetInfo *result, const WorkerSlot *slot)
 {
+	const WorkerCounters *counters = &slot->counters;
 	char *name = get_database_name(slot->database);
 	NameData database;
-	Datum values[4];
-	bool nulls[4] = {false};
+	Datum values[] = {(Datum) 0,
+					  Int32GetDatum(slot->pid),
+					  TimestampTzGetDatum(slot->started_at),
+					  Int32GetDatum(slot->running),
+					  Int64GetDatum(counters->completed),
+					  Int64GetDatum(counters->failed),
+					  Int64GetDatum(counters->retried),
+					  Int64GetDatum(counters->warned),
+					  Int64GetDatum(counters->images),
+					  Int64GetDatum(counters->image_bytes),
+					  Int64GetDatum(counters->fetched_bytes),
+					  Int64GetDatum(counters->fetch_ms),
+					  Int64GetDatum(counters->decode_ms),
+					  Int64GetDatum(counters->process_ms),
+					  Int64GetDatum(counters->encode_ms),
+					  Int64GetDatum(counters->store_ms),
+					  Int64GetDatum(counters->helpers_lost),
+					  Int64GetDatum(counters->delivered),
+					  Int64GetDatum(counters->delivery_failures)};
+	bool nulls[lengthof(values)] = {false};
 
 	if (name == NULL)
 		return;
 	namestrcpy(&database, name);
 	values[0] = NameGetDatum(&database);
-	values[1] = Int32GetDatum(slot->pid);
-	values[2] = TimestampTzGetDatum(slot->started_at);
-	values[3] = Int32GetDatum(slot->running);
+	nulls[1] = nulls[2] = slot->pid == 0;
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
@@ -47,7 +64,8 @@ imgexport_workers(PG_FUNCTION_ARGS)
 	*copy = *state;
 	queue_unlock();
 	for (int i = 0; i < QUEUE_MAX_DATABASES; i++)
-		if (copy->slots[i].database != InvalidOid && copy->slots[i].pid != 0)
+		if (copy->slots[i].database != InvalidOid &&
+			(copy->slots[i].pid != 0 || copy->slots[i].started_at != 0))
 			put_worker((ReturnSetInfo *) fcinfo->resultinfo, &copy->slots[i]);
 	return (Datum) 0;
 }

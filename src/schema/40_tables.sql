@@ -8,13 +8,16 @@ COMMENT ON FUNCTION imgexport.new_id() IS
     'A new id that sorts by time: UUID version 7 (RFC 9562). Errors: none.';
 
 CREATE TABLE imgexport.queue (
-    name        text PRIMARY KEY,
-    concurrency int NOT NULL DEFAULT 10 CHECK (concurrency BETWEEN 1 AND 1000),
-    paused      boolean NOT NULL DEFAULT false
+    name          text PRIMARY KEY,
+    concurrency   int NOT NULL DEFAULT 10 CHECK (concurrency BETWEEN 1 AND 1000),
+    paused        boolean NOT NULL DEFAULT false,
+    rate_limit    int CHECK (rate_limit BETWEEN 1 AND 100000),
+    rate_interval interval NOT NULL DEFAULT '1 second' CHECK (rate_interval > '0'),
+    host_limit    int CHECK (host_limit BETWEEN 1 AND 1000)
 );
 COMMENT ON TABLE imgexport.queue IS
-    'Queues: how many of their jobs run at once (1 to 1000), and whether any do.';
-INSERT INTO imgexport.queue VALUES ('default', 10), ('batch', 5), ('scrape', 3);
+    'Queues: how many of their jobs run at once (concurrency, 1 to 1000), whether any do (paused), how many are started within rate_interval (rate_limit, 1 to 100000; none: any number), and how many run at once that fetch from one host (host_limit, 1 to 1000; none: any number).';
+INSERT INTO imgexport.queue (name, concurrency) VALUES ('default', 10), ('batch', 5), ('scrape', 3);
 
 CREATE TABLE imgexport.preset (
     name        text PRIMARY KEY,
@@ -46,6 +49,8 @@ INSERT INTO imgexport.preset (name, outputs, description) VALUES
                      "medium": {"steps": [{"thumbnail": {"width": 256, "height": 256}}], "format": "webp"},
                      "large":  {"steps": [{"thumbnail": {"width": 512, "height": 512}}], "format": "webp"}}',
      'WebP inside 128, 256 and 512 pixels, never larger than it was');
+INSERT INTO imgexport.preset (name, outputs, expires_in, description) VALUES
+    ('scrape', '{"jpeg": {"quality": 85}}', '24 hours', 'a JPEG of the image, kept for a day');
 
 CREATE TABLE imgexport.batch (
     batch_id    uuid PRIMARY KEY DEFAULT imgexport.new_id(),
@@ -53,54 +58,101 @@ CREATE TABLE imgexport.batch (
     total       int NOT NULL DEFAULT 0,
     completed   int NOT NULL DEFAULT 0,
     failed      int NOT NULL DEFAULT 0,
+    warned      int NOT NULL DEFAULT 0,
+    webhook_url text CHECK (webhook_url ~* '^https?://'),
+    warnings    jsonb,
     metadata    jsonb,
     created_at  timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE imgexport.batch IS
-    'Jobs that belong together: how many, and how many are done. The worker keeps the counts.';
+    'Jobs that belong together: how many, how many are completed, failed (cancelled ones too) and completed with warnings. The worker keeps the counts. warnings: what its intake left out; webhook_url: who is told when all are done.';
+
+CREATE TABLE imgexport.product (
+    batch_id      uuid NOT NULL,
+    product_index int NOT NULL CHECK (product_index >= 0),
+    owner         name NOT NULL DEFAULT current_user,
+    serial_number text,
+    product_name  text,
+    PRIMARY KEY (batch_id, product_index)
+);
+COMMENT ON TABLE imgexport.product IS
+    'What a CSV''s rows are about; the jobs of its images name it by product_index, from 0.';
 
 CREATE TABLE imgexport.job (
-    batch_id     uuid NOT NULL DEFAULT imgexport.new_id(),
-    job_id       uuid NOT NULL DEFAULT imgexport.new_id(),
-    owner        name NOT NULL DEFAULT current_user,
-    source_url   text CHECK (source_url ~* '^https?://'),
-    source       bytea,
-    base_url     text CHECK (base_url ~* '^https?://'),
-    base         bytea,
-    recipe       jsonb CHECK (imgexport.validate_recipe(recipe)),
-    outputs      jsonb CHECK (imgexport.validate_outputs(outputs)),
-    preset       text,
-    queue        text NOT NULL DEFAULT 'default',
-    priority     int NOT NULL DEFAULT 0,
-    run_at       timestamptz NOT NULL DEFAULT now(),
-    max_attempts int NOT NULL DEFAULT 5 CHECK (max_attempts BETWEEN 1 AND 100),
-    expires_in   interval CHECK (expires_in > '0'),
-    notify       boolean NOT NULL DEFAULT false,
-    metadata     jsonb,
-    state        text NOT NULL DEFAULT 'pending'
-                 CHECK (state IN ('pending', 'processing', 'completed', 'failed', 'cancelled')),
-    attempts     int NOT NULL DEFAULT 0,
-    worker       text,
-    lease_until  timestamptz,
-    error        text,
-    error_code   text,
-    warnings     jsonb,
-    timings      jsonb,
-    created_at   timestamptz NOT NULL DEFAULT now(),
-    started_at   timestamptz,
-    finished_at  timestamptz,
+    batch_id      uuid NOT NULL DEFAULT imgexport.new_id(),
+    job_id        uuid NOT NULL DEFAULT imgexport.new_id(),
+    owner         name NOT NULL DEFAULT current_user,
+    source_url    text CHECK (source_url ~* '^https?://'),
+    source        bytea,
+    base_url      text CHECK (base_url ~* '^https?://'),
+    base          bytea,
+    milestone     boolean NOT NULL DEFAULT false,
+    recipe        jsonb CHECK (imgexport.validate_recipe(recipe)),
+    outputs       jsonb CHECK (imgexport.validate_outputs(outputs)),
+    preset        text,
+    queue         text NOT NULL DEFAULT 'default',
+    priority      int NOT NULL DEFAULT 0,
+    run_at        timestamptz NOT NULL DEFAULT now(),
+    deadline      timestamptz,
+    depends_on    uuid[] CHECK (cardinality(depends_on) > 0),
+    unique_key    text,
+    max_attempts  int NOT NULL DEFAULT 5 CHECK (max_attempts BETWEEN 1 AND 100),
+    on_error      text NOT NULL DEFAULT 'fail'
+                  CHECK (on_error IN ('fail', 'skip', 'keep_original', 'store_url')),
+    expires_in    interval CHECK (expires_in > '0'),
+    notify        boolean NOT NULL DEFAULT false,
+    webhook_url   text CHECK (webhook_url ~* '^https?://'),
+    metadata      jsonb,
+    product_index int,
+    image_index   int,
+    -- Host and port, as limits and the circuit breaker know them.
+    host          text GENERATED ALWAYS AS
+                  (lower(substring(source_url FROM '^[[:alpha:]]+://([^/?#]*)'))) STORED,
+    state         text NOT NULL DEFAULT 'pending'
+                  CHECK (state IN ('pending', 'processing', 'completed', 'failed', 'cancelled')),
+    attempts      int NOT NULL DEFAULT 0,
+    worker        text,
+    lease_until   timestamptz,
+    error         text,
+    error_code    text,
+    warnings      jsonb,
+    timings       jsonb,
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    started_at    timestamptz,
+    finished_at   timestamptz,
     PRIMARY KEY (batch_id, job_id),
-    CONSTRAINT one_source CHECK (num_nonnulls(source_url, source) = 1),
+    CONSTRAINT one_source CHECK
+        (num_nonnulls(source_url, source) = CASE WHEN milestone THEN 0 ELSE 1 END
+         OR source_url IS NULL AND state = 'completed'),
     CONSTRAINT one_base CHECK (num_nonnulls(base_url, base) <= 1)
 ) WITH (fillfactor = 70);
 ALTER TABLE imgexport.job ALTER source SET STORAGE EXTERNAL, ALTER base SET STORAGE EXTERNAL;
 COMMENT ON TABLE imgexport.job IS
-    'One image to be made into outputs. An INSERT is all it takes: the worker wakes when it commits.';
--- What is claimed next, when the next one is due, and what is claimed by whom.
-CREATE INDEX job_claim ON imgexport.job (queue, priority DESC, run_at) WHERE state = 'pending';
-CREATE INDEX job_due ON imgexport.job (run_at) WHERE state = 'pending';
+    'One image to be made into outputs. An INSERT is all it takes: the worker wakes when it commits. A milestone has no image: it is done when what it depends_on is.';
+-- What is claimed next, when the next one is due, what is claimed by whom, what waits for
+-- others, and what has to be done by when.
+CREATE INDEX job_claim ON imgexport.job (queue, priority DESC, run_at)
+    WHERE state = 'pending' AND depends_on IS NULL;
+CREATE INDEX job_due ON imgexport.job (run_at) WHERE state = 'pending' AND depends_on IS NULL;
 CREATE INDEX job_claimed ON imgexport.job (lease_until) WHERE state = 'processing';
+CREATE INDEX job_blocked ON imgexport.job (batch_id)
+    WHERE state = 'pending' AND depends_on IS NOT NULL;
+CREATE INDEX job_deadline ON imgexport.job (deadline)
+    WHERE state = 'pending' AND deadline IS NOT NULL;
+CREATE INDEX job_finished ON imgexport.job (finished_at) WHERE finished_at IS NOT NULL;
+
+-- One open job a key.  It is a table of its own, because a key of imgexport.job would have
+-- to contain the batch.
+CREATE TABLE imgexport.job_key (
+    owner      name NOT NULL DEFAULT current_user,
+    unique_key text NOT NULL,
+    batch_id   uuid NOT NULL,
+    job_id     uuid NOT NULL,
+    PRIMARY KEY (owner, unique_key)
+);
+COMMENT ON TABLE imgexport.job_key IS
+    'Which job has a unique_key, or had it last. The INSERT of a job keeps it.';
 
 CREATE TABLE imgexport.image (
     batch_id   uuid NOT NULL,
@@ -108,35 +160,46 @@ CREATE TABLE imgexport.image (
     image_id   uuid NOT NULL DEFAULT imgexport.new_id(),
     owner      name NOT NULL DEFAULT current_user,
     name       text NOT NULL,
-    format     text NOT NULL,
-    width      int NOT NULL,
-    height     int NOT NULL,
-    bytes      int8 NOT NULL,
-    sha256     bytea NOT NULL,
-    data       bytea NOT NULL,
+    format     text,
+    width      int,
+    height     int,
+    bytes      int8,
+    sha256     bytea,
+    data       bytea,
+    source_url text,
     metadata   jsonb,
     created_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz,
     PRIMARY KEY (batch_id, job_id, image_id),
     UNIQUE (batch_id, job_id, name),
-    FOREIGN KEY (batch_id, job_id) REFERENCES imgexport.job ON DELETE CASCADE
+    FOREIGN KEY (batch_id, job_id) REFERENCES imgexport.job ON DELETE CASCADE,
+    CONSTRAINT data_or_url CHECK
+        (data IS NOT NULL AND num_nulls(bytes, sha256) = 0 OR source_url IS NOT NULL)
 );
 ALTER TABLE imgexport.image ALTER data SET STORAGE EXTERNAL;
-COMMENT ON TABLE imgexport.image IS 'What jobs have made: one row an output.';
+COMMENT ON TABLE imgexport.image IS 'What jobs have made: one row an output. Where nothing could be made and the job says store_url, a row has only source_url.';
 CREATE INDEX image_expiry ON imgexport.image (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX image_age ON imgexport.image (created_at);
 
 -- Owners see their own rows; superusers and the worker see all.
 ALTER TABLE imgexport.batch ENABLE ROW LEVEL SECURITY;
+ALTER TABLE imgexport.product ENABLE ROW LEVEL SECURITY;
+ALTER TABLE imgexport.job_key ENABLE ROW LEVEL SECURITY;
 ALTER TABLE imgexport.job ENABLE ROW LEVEL SECURITY;
 ALTER TABLE imgexport.image ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON imgexport.batch USING (owner = current_user);
+CREATE POLICY owner ON imgexport.product USING (owner = current_user);
+CREATE POLICY owner ON imgexport.job_key USING (owner = current_user);
 CREATE POLICY owner ON imgexport.job USING (owner = current_user);
 CREATE POLICY owner ON imgexport.image USING (owner = current_user);
 
 SELECT pg_catalog.pg_extension_config_dump('imgexport.queue',
     $$WHERE name NOT IN ('default', 'batch', 'scrape')$$);
 SELECT pg_catalog.pg_extension_config_dump('imgexport.preset',
-    $$WHERE name NOT IN ('export', 'jpeg', 'compress', 'thumbnails')$$);
+    $$WHERE name NOT IN ('export', 'export-high', 'export-low', 'jpeg', 'product', 'compress',
+                         'thumbnails', 'scrape')$$);
 SELECT pg_catalog.pg_extension_config_dump('imgexport.batch', '');
+SELECT pg_catalog.pg_extension_config_dump('imgexport.product', '');
 SELECT pg_catalog.pg_extension_config_dump('imgexport.job', '');
+SELECT pg_catalog.pg_extension_config_dump('imgexport.job_key', '');
 SELECT pg_catalog.pg_extension_config_dump('imgexport.image', '');

@@ -275,6 +275,9 @@ void
 pack_fetch_request(Packer *packer, const FetchRequest *request)
 {
 	pack_text(packer, request->url);
+	pack_text(packer, request->method);
+	pack_text(packer, request->headers);
+	pack_u64(packer, request->upload_length);
 	pack_u32(packer, request->connect_timeout_ms);
 	pack_u32(packer, request->timeout_ms);
 	pack_u64(packer, request->max_bytes);
@@ -290,6 +293,9 @@ unpack_fetch_request(const void *body, size_t size, FetchRequest *request)
 
 	unpacker_init(&unpacker, body, size);
 	request->url = unpack_text(&unpacker);
+	request->method = unpack_text(&unpacker);
+	request->headers = unpack_text(&unpacker);
+	request->upload_length = unpack_u64(&unpacker);
 	request->connect_timeout_ms = unpack_u32(&unpacker);
 	request->timeout_ms = unpack_u32(&unpacker);
 	request->max_bytes = unpack_u64(&unpacker);

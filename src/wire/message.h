@@ -142,13 +142,16 @@ typedef struct Description
 	uint64_t json_length;
 } Description;
 
-/* FRAME_FETCH: GET a URL. */
+/* FRAME_FETCH: GET a URL, or send it something: then fds[0] is a sealed memfd of that. */
 typedef struct FetchRequest
 {
 	const char *url;
+	const char *method;		/* "GET", "POST" ... */
+	const char *headers;	/* a line each, "Name: value", without an end; "": none */
+	uint64_t upload_length; /* bytes to be sent; without a memfd 0 */
 	uint32_t connect_timeout_ms;
 	uint32_t timeout_ms;
-	uint64_t max_bytes; /* of the body, after decompression */
+	uint64_t max_bytes; /* of the body, after decompression; 0: it is not kept, nor limited */
 	uint32_t max_redirects;
 	const char *allowed_hosts;	  /* comma separated: name, *.name; "": any */
 	const char *allowed_networks; /* comma separated CIDR that would else be refused */

@@ -209,3 +209,14 @@ step_equal(const Step *a, const Step *b)
 	return a->encoded_size == b->encoded_size &&
 		   memcmp(a->encoded, b->encoded, a->encoded_size) == 0;
 }
+
+/* Is a step one that is left out when it fails? */
+bool
+step_is_optional(const Step *step)
+{
+	for (int i = 0; i < step->argument_count; i++)
+		if (step->arguments[i].type == ARGUMENT_TEXT &&
+			strcmp(step->arguments[i].name, STEP_ON_ERROR) == 0)
+			return strcmp(step->arguments[i].value.text, STEP_ON_ERROR_SKIP) == 0;
+	return false;
+}

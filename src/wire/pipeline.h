@@ -31,6 +31,10 @@
 #define PIPELINE_MAX_SOURCES 256 /* in one request, all pipelines together */
 #define PIPELINE_HEADER_BYTES 4	 /* source and step count, before the first step */
 
+/* Any step may have this text argument: with "skip" it is left out when it fails. */
+#define STEP_ON_ERROR "on_error"
+#define STEP_ON_ERROR_SKIP "skip"
+
 typedef enum ArgumentType
 {
 	ARGUMENT_BOOL = 1,
@@ -84,5 +88,6 @@ void pack_argument_image(Packer *packer, const char *name, int source_base,
 Pipeline *pipeline_unpack(const void *data, size_t size, int source_count);
 void pipeline_free(Pipeline *pipeline);
 bool step_equal(const Step *a, const Step *b);
+bool step_is_optional(const Step *step);
 
 #endif

@@ -5,12 +5,14 @@ use strict;
 use warnings;
 
 use Cwd qw(abs_path);
+use IO::Socket::INET;
 
-# Serve a folder on a free port of 127.0.0.1.
+# Serve a folder on a free port of 127.0.0.1, or on the one given.
 sub start
 {
-	my ($class, $folder) = @_;
-	my $pid = open(my $output, '-|', 'python3', 'test/server/web.py', abs_path($folder))
+	my ($class, $folder, $port_wanted) = @_;
+	my $pid = open(my $output, '-|', 'python3', 'test/server/web.py', abs_path($folder),
+		$port_wanted ? ('--port', $port_wanted) : ())
 	  or die "could not start the web server: $!";
 	my $line = <$output>;
 	my ($port) = ($line // '') =~ /(\d+)\s*$/ or die 'the web server did not say its port';
@@ -23,6 +25,18 @@ sub url
 	my ($self) = @_;
 
 	return "http://127.0.0.1:$self->{port}";
+}
+
+# What the server answers to one of its questions, as a string.
+sub ask
+{
+	my ($self, $path) = @_;
+	my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port})
+	  or die "could not ask the web server: $!";
+
+	print $socket "GET $path HTTP/1.0\r\n\r\n";
+	local $/;
+	return (split /\r\n\r\n/, <$socket>, 2)[1];
 }
 
 sub stop

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The web server of the tests: files of a folder, and every way to answer badly.
 
-    web.py FOLDER [--tls CERTIFICATE KEY]
+    web.py FOLDER [--port PORT] [--tls CERTIFICATE KEY]
 
-Binds a free port of 127.0.0.1 and prints it; ends on SIGTERM.
+Binds a port of 127.0.0.1, a free one unless told which, and prints it; ends on SIGTERM.
 
     /NAME               a file of the folder
     /delay/MS/NAME      the same, after so many milliseconds
@@ -17,15 +17,23 @@ Binds a free port of 127.0.0.1 and prints it; ends on SIGTERM.
     /long               sends more than it promised
     /headers            headers without end
     /close              nothing at all
+    /track/KEY/MS/NAME  as /delay, and it is noted when, and how many at once
+    /tracked/KEY        those notes, as JSON
+    /hook/KEY           takes a POST; with ?answers=500,410,200 answers so, one after another
+    /hooked/KEY         what was posted, as JSON
 """
 import asyncio
+import json
 import os
 import ssl
 import sys
+import time
 import urllib.parse
 import zlib
 
 FLAKY = {}
+TRACKED = {}
+HOOKED = {}
 
 
 def head(status, length=None, extra=""):
@@ -70,7 +78,34 @@ async def gzip_bomb(writer):
     writer.write(packer.flush())
 
 
-async def answer(writer, target):
+async def track(writer, key, delay_ms, name):
+    notes = TRACKED.setdefault(key, {"starts": [], "now": 0, "peak": 0})
+    notes["starts"].append(time.time())
+    notes["now"] += 1
+    notes["peak"] = max(notes["peak"], notes["now"])
+    await asyncio.sleep(delay_ms / 1000)
+    notes["now"] -= 1
+    await send_file(writer, name)
+
+
+async def hook(reader, writer, key, answers, request):
+    lines = request.decode().split("\r\n")
+    headers = {name.lower(): value.strip()
+               for name, _, value in (line.partition(":") for line in lines[1:] if line)}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    posts = HOOKED.setdefault(key, [])
+    posts.append({"request": lines[0], "headers": headers, "body": body.decode()})
+    writer.write(head(int(answers[min(len(posts), len(answers)) - 1]), 0,
+                      "Location: /hook/elsewhere\r\n"))
+
+
+def send_json(writer, value):
+    body = json.dumps(value).encode()
+    writer.write(head(200, len(body)) + body)
+
+
+async def answer(reader, writer, request):
+    target = request.split(b" ", 2)[1].decode()
     url = urllib.parse.urlsplit(target)
     query = urllib.parse.parse_qs(url.query)
     parts = url.path.strip("/").split("/")
@@ -100,6 +135,14 @@ async def answer(writer, target):
         writer.write(head(200, 1000) + b"only this")
     elif parts[0] == "long":
         writer.write(head(200, 4) + b"more than four")
+    elif parts[0] == "track":
+        await track(writer, parts[1], int(parts[2]), parts[3])
+    elif parts[0] == "tracked":
+        send_json(writer, TRACKED.get(parts[1]))
+    elif parts[0] == "hook":
+        await hook(reader, writer, parts[1], query.get("answers", ["200"])[0].split(","), request)
+    elif parts[0] == "hooked":
+        send_json(writer, HOOKED.get(parts[1], []))
     elif parts[0] != "close":
         await send_file(writer, parts[0])
     await writer.drain()
@@ -108,7 +151,7 @@ async def answer(writer, target):
 async def serve(reader, writer):
     try:
         request = await reader.readuntil(b"\r\n\r\n")
-        await answer(writer, request.split(b" ", 2)[1].decode())
+        await answer(reader, writer, request)
     except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         pass
     finally:
@@ -121,7 +164,8 @@ async def main():
         at = sys.argv.index("--tls")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(sys.argv[at + 1], sys.argv[at + 2])
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1024, ssl=context)
+    port = int(sys.argv[sys.argv.index("--port") + 1]) if "--port" in sys.argv else 0
+    server = await asyncio.start_server(serve, "127.0.0.1", port, backlog=1024, ssl=context)
     print("listening on port", server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

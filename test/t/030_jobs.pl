@@ -8,7 +8,7 @@ use WebServer;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_node('jobs', "imgexport.expiry_interval = '1s'");
+my $node = new_node('jobs');
 my $web = WebServer->start($ENV{PHOTOS} // 'photos');
 my $url = $web->url;
 
@@ -25,7 +25,7 @@ sub run_batch
 }
 
 my $batch = run_batch("urls => '{$url/dune.jpg,$url/wood.jpg,$url/missing.jpg,$url/notes.txt}', preset => 'export'");
-is(ask("SELECT status - 'images' - 'requestId' FROM imgexport.status('$batch') AS status"),
+is(ask("SELECT status - 'images' - 'requestId' - 'products' - 'warnings' FROM imgexport.status('$batch') AS status"),
 	'{"status": "COMPLETED", "totalImages": 4, "failedImages": 2, "processedImages": 2}',
 	'what can be made is made, the rest is counted');
 is(ask("SELECT string_agg(DISTINCT name || ' ' || format || ' ' || count, ', ') FROM (
@@ -117,7 +117,8 @@ pass('a queue that goes on goes on by itself');
 ask("CALL imgexport.wait('$later', '60s')");
 is(ask("SELECT started_at >= run_at FROM imgexport.job WHERE batch_id = '$later'"), 't', 'what is due later is done later');
 
-# Expiry.
+# Expiry, by its schedule.
+ask("SELECT imgexport.schedule('expire-images', '1 second', 'expire_images')");
 $batch = run_batch("source => (SELECT data FROM public.picture), outputs => '{\"png\": {\"width\": 16}}', expires_in => '1 s'");
 $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM imgexport.image WHERE batch_id = '$batch'")
   or fail('an image that has expired');

@@ -45,6 +45,8 @@ fetch(const char *url, Failure *failure)
 {
 	static uint8_t body[FRAME_MAX_BYTES];
 	FetchRequest request = {.url = url,
+							.method = "GET",
+							.headers = "",
 							.connect_timeout_ms = 1000,
 							.timeout_ms = 1500,
 							.max_bytes = 1000,

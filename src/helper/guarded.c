@@ -1,6 +1,6 @@
 /*
  * guarded.c
- *		Run something of one job so that its error is that job's, at one place.
+ *		Run something so that its error ends it and nothing else, at one place.
  */
 #include "postgres.h"
 
@@ -8,7 +8,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-#include "queue/guarded.h"
+#include "helper/guarded.h"
 
 static HelperError *
 error_of(const ErrorData *data)
@@ -21,36 +21,37 @@ error_of(const ErrorData *data)
 /*
  * Run in a subtransaction of the open transaction.
  *
- * Returns	NULL, or the error that was raised, in the task's context; what the
- *			subtransaction did is then undone
+ * context	current while it runs
+ * Returns	NULL, or the error that was raised, in that context; what the subtransaction
+ *			did is then undone
  */
 HelperError *
-run_guarded(void (*run)(Task *task), Task *task)
+run_guarded(void (*run)(void *argument), void *argument, MemoryContext context)
 {
-	MemoryContext context = CurrentMemoryContext;
+	MemoryContext before = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	HelperError *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(task->context);
+	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		run(task);
+		run(argument);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
 		ErrorData *data;
 
-		MemoryContextSwitchTo(task->context);
+		MemoryContextSwitchTo(context);
 		data = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(task->context);
+		MemoryContextSwitchTo(context);
 		error = error_of(data);
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(before);
 	CurrentResourceOwner = owner;
 	return error;
 }

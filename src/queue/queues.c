@@ -1,0 +1,223 @@
+/*
+ * queues.c
+ *		How many jobs of each queue may start now: its concurrency and its rate.
+ *
+ * The rate is kept by the times of the starts within the last interval, so that no interval,
+ * wherever it begins, has more of them.  A worker that starts knows of none.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "queue/hosts.h"
+#include "queue/queues.h"
+#include "queue/worker.h"
+
+#define TROUBLED_MAX 64
+
+static WorkerStatement queues_statement = {
+	"SELECT name, concurrency, coalesce(rate_limit, 0),"
+	" (extract(epoch FROM rate_interval) * 1000)::int8, host_limit"
+	" FROM imgexport.queue WHERE NOT paused",
+	0,
+	{0},
+	NULL};
+
+/* The starts of a queue that has a rate. */
+typedef struct StartLog
+{
+	struct StartLog *next;
+	char *queue;
+	TimestampTz *starts; /* a ring */
+	int room;
+	int first;
+	int count;
+} StartLog;
+
+static StartLog *logs;
+
+static StartLog *
+start_log(const char *queue, int room)
+{
+	StartLog *log = logs;
+
+	while (log != NULL && strcmp(log->queue, queue) != 0)
+		log = log->next;
+	if (log == NULL)
+	{
+		log = MemoryContextAllocZero(TopMemoryContext, sizeof *log);
+		log->queue = MemoryContextStrdup(TopMemoryContext, queue);
+		log->next = logs;
+		logs = log;
+	}
+	if (log->room != room)
+	{
+		/* The limit was changed: what it was before is forgotten. */
+		if (log->starts != NULL)
+			pfree(log->starts);
+		log->starts = MemoryContextAlloc(TopMemoryContext, room * sizeof *log->starts);
+		log->room = room;
+		log->first = 0;
+		log->count = 0;
+	}
+	return log;
+}
+
+/* How many starts the rate leaves; *next: when it will leave one more, where that is none. */
+static int
+rate_room(StartLog *log, int64 interval_ms, TimestampTz now, TimestampTz *next)
+{
+	while (log->count > 0 &&
+		   TimestampTzPlusMilliseconds(log->starts[log->first], interval_ms) <= now)
+	{
+		log->first = (log->first + 1) % log->room;
+		log->count--;
+	}
+	if (log->count == log->room)
+	{
+		TimestampTz at = TimestampTzPlusMilliseconds(log->starts[log->first], interval_ms);
+
+		if (*next == 0 || at < *next)
+			*next = at;
+	}
+	return log->room - log->count;
+}
+
+static int
+running_in(const char *queue)
+{
+	int running = 0;
+	dlist_iter iter;
+
+	dlist_foreach(iter, &worker.tasks)
+	{
+		Task *task = dlist_container(Task, link, iter.cur);
+
+		running += task->state != TASK_DONE && strcmp(task->queue, queue) == 0;
+	}
+	return running;
+}
+
+static int
+int_column(int row, int column, int when_null)
+{
+	bool is_null;
+	Datum value =
+		SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &is_null);
+
+	return is_null ? when_null : DatumGetInt32(value);
+}
+
+static Datum
+text_array(Datum *elements, int count)
+{
+	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static Datum
+int_array(Datum *elements, int count)
+{
+	return PointerGetDatum(
+		construct_array(elements, count, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+/*
+ * The queues that may start jobs now, in the open transaction.
+ *
+ * most		a queue gets no more room than this
+ * room		filled in: arrays of names, of how many jobs, of how many from one host
+ * Returns	when there will be room that the rate does not leave now; 0: no rate forbids any
+ */
+TimestampTz
+queues_room(int most, TimestampTz now, QueueRoom *room)
+{
+	uint64 rows = worker_execute(&queues_statement, NULL, NULL);
+	Datum *names = palloc((rows + 1) * sizeof(Datum));
+	Datum *slots = palloc((rows + 1) * sizeof(Datum));
+	Datum *host_limits = palloc((rows + 1) * sizeof(Datum));
+	TimestampTz next = 0;
+	int used = 0;
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		bool is_null;
+		Datum name = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &is_null);
+		char *queue = TextDatumGetCString(name);
+		int rate = int_column(row, 3, 0);
+		int count = Min(most, int_column(row, 2, 0) - running_in(queue));
+
+		if (rate > 0)
+		{
+			Datum interval =
+				SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 4, &is_null);
+
+			count = Min(count,
+						rate_room(start_log(queue, rate), DatumGetInt64(interval), now, &next));
+		}
+		if (count <= 0)
+			continue;
+		names[used] = CStringGetTextDatum(queue);
+		slots[used] = Int32GetDatum(count);
+		host_limits[used++] = Int32GetDatum(int_column(row, 5, PG_INT32_MAX));
+	}
+	room->count = used;
+	room->names = text_array(names, used);
+	room->slots = int_array(slots, used);
+	room->host_limits = int_array(host_limits, used);
+	return next;
+}
+
+/* A job of a queue was started. */
+void
+queues_started(const char *queue, TimestampTz now)
+{
+	for (StartLog *log = logs; log != NULL; log = log->next)
+		if (strcmp(log->queue, queue) == 0 && log->count < log->room)
+			log->starts[(log->first + log->count++) % log->room] = now;
+}
+
+/*
+ * The hosts that jobs are fetched from now, or that are in trouble, as three arrays: names,
+ * jobs that fetch, and how many may.
+ */
+void
+queues_hosts(TimestampTz now, Datum *names, Datum *running, Datum *caps)
+{
+	int room = worker.task_count + TROUBLED_MAX;
+	const char **hosts = palloc(room * sizeof *hosts);
+	int *host_caps = palloc(room * sizeof *host_caps);
+	int *host_running = palloc0(room * sizeof *host_running);
+	Datum *values = palloc(room * sizeof *values);
+	int count = hosts_troubled(now, hosts, host_caps, TROUBLED_MAX);
+	dlist_iter iter;
+
+	dlist_foreach(iter, &worker.tasks)
+	{
+		Task *task = dlist_container(Task, link, iter.cur);
+		int i = 0;
+
+		if (task->state != TASK_FETCHING || task->host == NULL)
+			continue;
+		while (i < count && strcmp(hosts[i], task->host) != 0)
+			i++;
+		if (i == count)
+		{
+			hosts[count] = task->host;
+			host_caps[count++] = PG_INT32_MAX;
+		}
+		host_running[i]++;
+	}
+	for (int i = 0; i < count; i++)
+		values[i] = CStringGetTextDatum(hosts[i]);
+	*names = text_array(values, count);
+	for (int i = 0; i < count; i++)
+		values[i] = Int32GetDatum(host_running[i]);
+	*running = int_array(values, count);
+	for (int i = 0; i < count; i++)
+		values[i] = Int32GetDatum(host_caps[i]);
+	*caps = int_array(values, count);
+}

@@ -1,0 +1,22 @@
+/*
+ * queues.h
+ *		How many jobs of each queue may start now.
+ */
+#ifndef IMGEXPORT_QUEUE_QUEUES_H
+#define IMGEXPORT_QUEUE_QUEUES_H
+
+#include "datatype/timestamp.h"
+
+typedef struct QueueRoom
+{
+	int count;
+	Datum names;	   /* text[] */
+	Datum slots;	   /* int[], each at least 1 */
+	Datum host_limits; /* int[] */
+} QueueRoom;
+
+TimestampTz queues_room(int most, TimestampTz now, QueueRoom *room);
+void queues_started(const char *queue, TimestampTz now);
+void queues_hosts(TimestampTz now, Datum *names, Datum *running, Datum *caps);
+
+#endif

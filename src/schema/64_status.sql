@@ -1,0 +1,271 @@
+-- How jobs stand.
+
+CREATE FUNCTION imgexport.output_url(image_id uuid, format text, source_url text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(source_url, '/static/output/' || image_id || '.'
+                    || CASE format WHEN 'jpeg' THEN 'jpg' ELSE format END)
+$$;
+COMMENT ON FUNCTION imgexport.output_url(uuid, text, text) IS
+    'Where an output is: its path under a server of images, or the source''s URL where nothing could be made (store_url). Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.output_url(uuid, text, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.batch_status(batch_id uuid, owner name) RETURNS jsonb
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH job AS MATERIALIZED (
+        SELECT j.job_id, j.source_url, j.state, j.attempts, j.error, j.error_code, j.warnings,
+               j.timings, j.product_index, j.image_index
+        FROM imgexport.job j
+        WHERE j.batch_id = batch_status.batch_id
+          AND (batch_status.owner IS NULL OR j.owner = batch_status.owner)),
+    image AS MATERIALIZED (
+        SELECT i.job_id,
+               jsonb_object_agg(i.name, jsonb_strip_nulls(jsonb_build_object(
+                   'imageId', i.image_id, 'format', i.format, 'width', i.width,
+                   'height', i.height, 'bytes', i.bytes, 'converted', i.data IS NOT NULL,
+                   'url', imgexport.output_url(i.image_id, i.format, i.source_url)))) AS outputs,
+               jsonb_agg(imgexport.output_url(i.image_id, i.format, i.source_url)
+                         ORDER BY i.name) AS urls
+        FROM imgexport.image i WHERE i.batch_id = batch_status.batch_id GROUP BY i.job_id),
+    product AS (
+        SELECT p.product_index, p.serial_number, p.product_name,
+               jsonb_agg(j.source_url ORDER BY j.image_index) AS inputs,
+               coalesce(jsonb_path_query_array(jsonb_agg(i.urls ORDER BY j.image_index),
+                                               '$[*][*] ? (@ != null)'), '[]') AS outputs
+        FROM imgexport.product p JOIN job j USING (product_index)
+             LEFT JOIN image i USING (job_id)
+        WHERE p.batch_id = batch_status.batch_id
+        GROUP BY p.product_index, p.serial_number, p.product_name)
+    SELECT jsonb_build_object(
+        'requestId', batch_status.batch_id,
+        'status', CASE WHEN count(*) = 0 THEN 'COMPLETED'
+                       WHEN count(*) FILTER (WHERE state = 'processing') > 0 THEN 'PROCESSING'
+                       WHEN count(*) FILTER (WHERE state = 'pending') = count(*) THEN 'PENDING'
+                       WHEN count(*) FILTER (WHERE state = 'pending') > 0 THEN 'PROCESSING'
+                       WHEN count(*) FILTER (WHERE state = 'completed') > 0 THEN 'COMPLETED'
+                       ELSE 'FAILED' END,
+        'totalImages', count(*),
+        'processedImages', count(*) FILTER (WHERE state = 'completed'),
+        'failedImages', count(*) FILTER (WHERE state IN ('failed', 'cancelled')),
+        'warnings', (SELECT coalesce(b.warnings, '[]') FROM imgexport.batch b
+                     WHERE b.batch_id = batch_status.batch_id),
+        'products', coalesce((SELECT jsonb_agg(jsonb_build_object(
+                'serialNumber', serial_number, 'productName', product_name,
+                'inputImageUrls', inputs, 'outputImageUrls', outputs) ORDER BY product_index)
+            FROM product), '[]'),
+        'images', coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+            'jobId', job_id, 'sourceUrl', source_url, 'productIndex', product_index,
+            'imageIndex', image_index, 'state', state, 'attempts', attempts,
+            'error', error, 'errorCode', error_code, 'warnings', warnings,
+            'timings', timings, 'outputs', outputs))
+            ORDER BY product_index, image_index, job_id), '[]'))
+    FROM job LEFT JOIN image USING (job_id)
+    HAVING count(*) > 0
+        OR EXISTS (SELECT FROM imgexport.batch b WHERE b.batch_id = batch_status.batch_id)
+$$;
+COMMENT ON FUNCTION imgexport.batch_status(uuid, name) IS
+    'What imgexport.status says of the jobs of one owner; NULL: of all that the caller may see. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.batch_status(uuid, name) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.status(batch_id uuid) RETURNS jsonb
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT imgexport.batch_status(batch_id, NULL) $$;
+COMMENT ON FUNCTION imgexport.status(uuid) IS
+    'How a batch stands: requestId, status (PENDING, PROCESSING, COMPLETED, or FAILED when nothing came out), totalImages, processedImages, failedImages, warnings of its intake, products (serialNumber, productName, inputImageUrls, outputImageUrls), images (jobId, sourceUrl, state, attempts, error, errorCode, warnings, timings in ms by phase, outputs). NULL for a batch that does not exist. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.status(uuid) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.health() RETURNS jsonb
+    LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH open AS (
+        SELECT count(*) AS size, count(*) FILTER (WHERE state = 'pending') AS pending,
+               min(run_at) FILTER (WHERE state = 'pending' AND run_at <= now()
+                                     AND depends_on IS NULL) AS oldest
+        FROM imgexport.job WHERE state IN ('pending', 'processing'))
+    SELECT jsonb_build_object(
+        'status', CASE WHEN NOT current_setting('imgexport.enabled')::boolean THEN 'disabled'
+                       WHEN EXISTS (SELECT FROM imgexport.workers() w
+                                    WHERE w.database = current_database() AND w.pid IS NOT NULL)
+                            THEN 'healthy'
+                       ELSE 'no worker' END,
+        'service', 'imgexport',
+        'queue', jsonb_build_object(
+            'size', open.size, 'pending', open.pending,
+            'concurrency', (SELECT coalesce(sum(concurrency), 0) FROM imgexport.queue
+                            WHERE NOT paused)),
+        'oldest_job_age_s', round(extract(epoch FROM now() - open.oldest)),
+        'last_error', (SELECT jsonb_build_object('jobId', job_id, 'error', error,
+                                                 'errorCode', error_code, 'at', finished_at)
+                       FROM imgexport.job WHERE state = 'failed' AND finished_at IS NOT NULL
+                         AND finished_at > now() - interval '1 day'
+                       ORDER BY finished_at DESC LIMIT 1),
+        'workers', coalesce((SELECT jsonb_agg(to_jsonb(w)) FROM imgexport.workers() w
+                             WHERE w.database = current_database() AND w.pid IS NOT NULL), '[]'))
+    FROM open
+$$;
+COMMENT ON FUNCTION imgexport.health() IS
+    'Whether jobs are run here: status (healthy, disabled, no worker), service, queue (size, pending, concurrency), oldest_job_age_s of those that are due, last_error of the last day, and workers. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.health() FROM PUBLIC;
+
+CREATE FUNCTION imgexport.why(job_id uuid, batch_id uuid DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    job imgexport.job;
+    queue imgexport.queue;
+    host record;
+    ahead int;
+    waits int;
+BEGIN
+    IF batch_id IS NULL THEN
+        SELECT j.* INTO job FROM imgexport.job j WHERE j.job_id = why.job_id;
+    ELSE
+        SELECT j.* INTO job FROM imgexport.job j
+        WHERE (j.batch_id, j.job_id) = (why.batch_id, why.job_id);
+    END IF;
+    IF job.job_id IS NULL THEN
+        RETURN NULL;
+    ELSIF job.state = 'completed' THEN
+        RETURN format('completed at %s in attempt %s%s', job.finished_at, job.attempts,
+                      CASE WHEN job.warnings IS NOT NULL THEN ', with warnings: '
+                           || (SELECT string_agg(w, '; ')
+                               FROM jsonb_array_elements_text(job.warnings) AS w) ELSE '' END);
+    ELSIF job.state = 'failed' THEN
+        RETURN format('failed at %s in attempt %s of %s: %s (%s)', job.finished_at, job.attempts,
+                      job.max_attempts, job.error, job.error_code);
+    ELSIF job.state = 'cancelled' THEN
+        RETURN format('cancelled at %s', job.finished_at);
+    ELSIF job.state = 'processing' THEN
+        RETURN format('in work since %s, attempt %s of %s', job.started_at, job.attempts,
+                      job.max_attempts);
+    END IF;
+    SELECT q.* INTO queue FROM imgexport.queue q WHERE q.name = job.queue;
+    IF queue.name IS NULL THEN
+        RETURN format('waiting: queue "%s" does not exist', job.queue);
+    ELSIF NOT imgexport.is_preloaded() THEN
+        RETURN 'waiting: no worker, for imgexport is not in shared_preload_libraries';
+    ELSIF NOT current_setting('imgexport.enabled')::boolean THEN
+        RETURN 'waiting: imgexport.enabled is off';
+    ELSIF NOT EXISTS (SELECT FROM imgexport.workers() w
+                      WHERE w.database = current_database() AND w.pid IS NOT NULL) THEN
+        RETURN 'waiting: no worker runs in this database';
+    ELSIF job.depends_on IS NOT NULL THEN
+        RETURN format('waiting: depends on %s jobs that are not completed',
+                      cardinality(job.depends_on));
+    ELSIF queue.paused THEN
+        RETURN format('waiting: queue "%s" is paused', job.queue);
+    ELSIF job.run_at > now() THEN
+        RETURN format('waiting: %s at %s%s',
+                      CASE WHEN job.attempts > 0 THEN 'retry' ELSE 'due' END, job.run_at,
+                      CASE WHEN job.attempts > 0
+                           THEN format(', attempt %s of %s failed: %s (%s)', job.attempts,
+                                       job.max_attempts, job.error, job.error_code) ELSE '' END);
+    END IF;
+    SELECT h.* INTO host FROM imgexport.hosts() h
+    WHERE (h.database, h.host) = (current_database(), job.host);
+    SELECT count(*) INTO waits FROM imgexport.job j
+    WHERE j.state = 'processing' AND j.queue = job.queue;
+    SELECT count(*) INTO ahead FROM imgexport.job j
+    WHERE j.state = 'pending' AND j.depends_on IS NULL AND j.queue = job.queue
+      AND j.run_at <= now() AND (-j.priority, j.run_at) < (-job.priority, job.run_at);
+    RETURN CASE
+        WHEN host.breaker_open_until > now() THEN
+            format('waiting: host %s has failed %s times in a row and is left alone until %s: %s',
+                   job.host, host.failures_in_a_row, host.breaker_open_until, host.last_error)
+        WHEN waits >= queue.concurrency THEN
+            format('waiting: queue "%s" runs %s jobs, its concurrency, and %s are ahead',
+                   job.queue, waits, ahead)
+        WHEN host.running >= queue.host_limit THEN
+            format('waiting: %s jobs fetch from host %s, the limit of queue "%s"', host.running,
+                   job.host, job.queue)
+        WHEN queue.rate_limit IS NOT NULL THEN
+            format('waiting: queue "%s" starts %s jobs in %s, and %s are ahead', job.queue,
+                   queue.rate_limit, queue.rate_interval, ahead)
+        ELSE format('waiting: due now, %s are ahead', ahead) END;
+END $$;
+COMMENT ON FUNCTION imgexport.why(uuid, uuid) IS
+    'Why a job is as it is, in a sentence: what it waits for, what went wrong. batch_id: of the job, default any, which takes longer in a large table. NULL for a job that does not exist. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.why(uuid, uuid) FROM PUBLIC;
+
+CREATE PROCEDURE imgexport.wait(batch_id uuid, timeout interval DEFAULT NULL)
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    give_up timestamptz := clock_timestamp() + timeout;
+    told int := -1;
+    total int;
+    done int;
+    failed int;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE invalid_transaction_state USING
+            MESSAGE = 'wait sees no progress in this transaction',
+            HINT = 'Call it where the isolation level is READ COMMITTED.';
+    END IF;
+    LOOP
+        SELECT count(*), count(*) FILTER (WHERE state IN ('completed', 'failed', 'cancelled')),
+               count(*) FILTER (WHERE state IN ('failed', 'cancelled'))
+        INTO total, done, failed
+        FROM imgexport.job j WHERE j.batch_id = batch_id;
+        IF done <> told THEN
+            RAISE NOTICE '% of % done, % failed', done, total, failed;
+            told := done;
+        END IF;
+        EXIT WHEN done = total;
+        IF clock_timestamp() > give_up THEN
+            RAISE query_canceled USING
+                MESSAGE = format('%s of %s jobs were done in time', done, total);
+        END IF;
+        PERFORM pg_sleep(0.05);
+    END LOOP;
+END $$;
+COMMENT ON PROCEDURE imgexport.wait(uuid, interval) IS
+    'Wait until every job of a batch is done, failed or cancelled, with progress as NOTICEs. timeout: give up after so long, default never. Errors: 57014 not done in time, 25000 in a transaction that sees no progress.';
+REVOKE ALL ON PROCEDURE imgexport.wait(uuid, interval) FROM PUBLIC;
+
+-- Numbers to watch.
+
+CREATE VIEW imgexport.stat_job WITH (security_invoker) AS
+    SELECT q.name AS queue, q.paused, q.concurrency,
+           coalesce(j.due, 0) AS due, coalesce(j.scheduled, 0) AS scheduled,
+           coalesce(j.blocked, 0) AS blocked, coalesce(j.retrying, 0) AS retrying,
+           coalesce(j.processing, 0) AS processing, now() - j.oldest AS oldest_due
+    FROM imgexport.queue q LEFT JOIN (
+        SELECT queue,
+               count(*) FILTER (WHERE state = 'pending' AND depends_on IS NULL
+                                  AND run_at <= now()) AS due,
+               count(*) FILTER (WHERE state = 'pending' AND depends_on IS NULL
+                                  AND run_at > now()) AS scheduled,
+               count(*) FILTER (WHERE state = 'pending' AND depends_on IS NOT NULL) AS blocked,
+               count(*) FILTER (WHERE state = 'pending' AND attempts > 0) AS retrying,
+               count(*) FILTER (WHERE state = 'processing') AS processing,
+               min(run_at) FILTER (WHERE state = 'pending' AND depends_on IS NULL
+                                     AND run_at <= now()) AS oldest
+        FROM imgexport.job WHERE state IN ('pending', 'processing') GROUP BY queue) j
+        ON j.queue = q.name;
+COMMENT ON VIEW imgexport.stat_job IS
+    'The open jobs of each queue: due, scheduled for later, blocked by others, waiting to be tried again, in work; and for how long the oldest has been due. Of owners who see only their own, their own.';
+
+CREATE VIEW imgexport.stat_worker AS
+    SELECT pid, started_at, running, completed, failed, retried, warned, images, image_bytes,
+           fetched_bytes, fetch_ms, decode_ms, process_ms, encode_ms, store_ms, helpers_lost,
+           delivered, delivery_failures
+    FROM imgexport.workers() WHERE database = current_database();
+COMMENT ON VIEW imgexport.stat_worker IS
+    'The worker of this database, and what was done in it since the server started; columns as of imgexport.workers().';
+
+CREATE VIEW imgexport.stat_host AS
+    SELECT host, running, fetched, failed, fetched_bytes, fetch_ms, failures_in_a_row,
+           breaker_open_until, last_error, last_used
+    FROM imgexport.hosts() WHERE database = current_database();
+COMMENT ON VIEW imgexport.stat_host IS
+    'The hosts that jobs of this database have fetched from lately; columns as of imgexport.hosts().';

@@ -1,0 +1,64 @@
+-- Whether everything is there.
+
+CREATE FUNCTION imgexport.check() RETURNS TABLE (item text, ok boolean, detail text, hint text)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    helper text;
+    about jsonb;
+BEGIN
+    item := 'version'; ok := true; hint := NULL;
+    detail := format('imgexport %s, PostgreSQL %s',
+                     (SELECT extversion FROM pg_extension WHERE extname = 'imgexport'),
+                     current_setting('server_version'));
+    RETURN NEXT;
+    item := 'preload';
+    ok := imgexport.is_preloaded();
+    detail := 'shared_preload_libraries = ' || current_setting('shared_preload_libraries');
+    hint := CASE WHEN NOT ok THEN 'Add imgexport and restart the server, or no job is run.' END;
+    RETURN NEXT;
+    item := 'worker';
+    SELECT count(*) > 0, coalesce('process ' || max(w.pid), 'none') INTO ok, detail
+    FROM imgexport.workers() w WHERE w.database = current_database() AND w.pid IS NOT NULL;
+    hint := CASE WHEN NOT ok THEN 'See the server''s log, max_worker_processes and imgexport.enabled.' END;
+    RETURN NEXT;
+    item := 'old transactions';
+    SELECT count(*) = 0,
+           coalesce('process ' || (array_agg(a.pid ORDER BY a.xact_start))[1] || ', open for '
+                    || date_trunc('second', now() - min(a.xact_start)), 'none')
+    INTO ok, detail
+    FROM pg_stat_activity a
+    WHERE a.backend_xmin IS NOT NULL AND a.xact_start < now() - interval '1 hour';
+    hint := CASE WHEN NOT ok THEN 'While it is open, vacuum cannot give back the space of finished jobs.' END;
+    RETURN NEXT;
+    FOREACH helper IN ARRAY ARRAY['codec', 'net'] LOOP
+        BEGIN
+            about := imgexport.helper_about(helper);
+            item := helper; ok := true; hint := NULL;
+            detail := concat_ws(', ', about->>'program', 'libvips ' || (about->>'libvips'),
+                                'libcurl ' || (about->>'libcurl'),
+                                'reads ' || (SELECT string_agg(f, ' ') FROM
+                                    jsonb_array_elements_text(about->'loaders') AS f));
+            RETURN NEXT;
+            item := helper || ' sandbox';
+            ok := (about #>> '{sandbox,seccomp}')::boolean
+                  AND (about #>> '{sandbox,landlock_abi}')::int > 0;
+            detail := format('seccomp %s, Landlock %s',
+                             CASE WHEN (about #>> '{sandbox,seccomp}')::boolean
+                                  THEN 'on' ELSE 'off' END,
+                             CASE WHEN (about #>> '{sandbox,landlock_abi}')::int > 0
+                                  THEN 'version ' || (about #>> '{sandbox,landlock_abi}')
+                                  ELSE 'off' END);
+            hint := CASE WHEN NOT ok THEN 'A newer kernel has both; imgexport.sandbox = require refuses to work without.' END;
+            RETURN NEXT;
+        EXCEPTION WHEN OTHERS THEN
+            item := helper; ok := false; detail := SQLERRM;
+            hint := 'Was imgexport installed with "make install"?';
+            RETURN NEXT;
+        END;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION imgexport.check() IS
+    'Whether everything is there that imgexport needs: a row an item, with what to do about it. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.check() FROM PUBLIC;

@@ -1,0 +1,65 @@
+-- Who may do what.
+
+CREATE PROCEDURE imgexport.grant_access(role regrole)
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA imgexport TO %s', role);
+    EXECUTE format('GRANT SELECT ON imgexport.queue, imgexport.preset, imgexport.batch,
+                    imgexport.product, imgexport.job, imgexport.job_key, imgexport.image,
+                    imgexport.webhook, imgexport.delivery, imgexport.schedule,
+                    imgexport.stat_job, imgexport.csv_upload TO %s', role);
+    EXECUTE format('GRANT INSERT (batch_id, job_id, source_url, source, base_url, base, milestone,
+                    recipe, outputs, preset, queue, priority, run_at, deadline, depends_on,
+                    unique_key, max_attempts, on_error, expires_in, notify, webhook_url, metadata,
+                    product_index, image_index),
+                    UPDATE (state, run_at, attempts, deadline, finished_at, worker, lease_until),
+                    DELETE ON imgexport.job TO %s', role);
+    EXECUTE format('GRANT INSERT (batch_id, total, webhook_url, warnings, metadata, finished_at),
+                    UPDATE (total, failed, warnings, finished_at), DELETE
+                    ON imgexport.batch TO %s', role);
+    EXECUTE format('GRANT INSERT (batch_id, product_index, serial_number, product_name), DELETE
+                    ON imgexport.product TO %s', role);
+    EXECUTE format('GRANT INSERT, UPDATE (owner, batch_id, job_id), DELETE
+                    ON imgexport.job_key TO %s', role);
+    EXECUTE format('GRANT DELETE ON imgexport.image TO %s', role);
+    EXECUTE format('GRANT INSERT ON imgexport.csv_upload TO %s', role);
+    EXECUTE format('GRANT INSERT (url), UPDATE (secret, previous_secret, previous_until,
+                    disabled_at, disabled_because), DELETE ON imgexport.webhook TO %s', role);
+    EXECUTE format('GRANT INSERT (batch_id, owner, url, event),
+                    UPDATE (state, attempts, run_at, finished_at), DELETE
+                    ON imgexport.delivery TO %s', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION imgexport.submit, imgexport.submit_batch,
+                    imgexport.submit_csv, imgexport.validate_csv, imgexport.parse_csv,
+                    imgexport.read_csv, imgexport.csv_columns, imgexport.split_urls,
+                    imgexport.validate_url, imgexport.uploaded_batch, imgexport.check_submission,
+                    imgexport.status, imgexport.batch_status, imgexport.output_url, imgexport.why, imgexport.health,
+                    imgexport.workers, imgexport.hosts, imgexport.retry, imgexport.cancel,
+                    imgexport.wake, imgexport.recheck_claims, imgexport.next_run,
+                    imgexport.webhook_secret, imgexport.rotate_webhook_secret,
+                    imgexport.enable_webhook, imgexport.replay, imgexport.verify_webhook,
+                    imgexport.sign_webhook, imgexport.hmac_sha256, imgexport.same_bytes
+                    TO %s', role);
+    EXECUTE format('GRANT EXECUTE ON PROCEDURE imgexport.wait TO %s', role);
+END $$;
+COMMENT ON PROCEDURE imgexport.grant_access(regrole) IS
+    'Let a role hand in jobs and see, retry, cancel and delete its own. Whoever has it can have URLs fetched. Errors: 42501 the caller may not grant.';
+REVOKE ALL ON PROCEDURE imgexport.grant_access(regrole) FROM PUBLIC;
+
+CREATE PROCEDURE imgexport.grant_monitoring(role regrole)
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA imgexport TO %s', role);
+    EXECUTE format('GRANT SELECT ON imgexport.queue, imgexport.schedule, imgexport.stat_worker,
+                    imgexport.stat_host TO %s', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION imgexport.workers, imgexport.hosts TO %s', role);
+END $$;
+COMMENT ON PROCEDURE imgexport.grant_monitoring(regrole) IS
+    'Let a role see the counters of workers and hosts, and no job. Errors: 42501 the caller may not grant.';
+REVOKE ALL ON PROCEDURE imgexport.grant_monitoring(regrole) FROM PUBLIC;
+
+-- The worker of this database is wanted from the moment that this commits.
+SELECT imgexport.wake();
