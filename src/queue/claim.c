@@ -15,9 +15,6 @@
 #include "queue/queues.h"
 #include "queue/worker.h"
 
-/* Milestones that are claimed at once, at most. */
-#define MILESTONES_MAX 1000
-
 /*
  * By queue: as many as it has room for, the most urgent first.  Hosts that are at their
  * limit are passed over, and of the rest no host gets more than it has room for.
@@ -30,7 +27,8 @@ static WorkerStatement claim_statement = {
 	" due AS MATERIALIZED ("
 	" SELECT j.*, room.host_limit FROM room, LATERAL ("
 	"  SELECT batch_id, job_id, host, priority, run_at FROM imgexport.job"
-	"  WHERE state = 'pending' AND depends_on IS NULL AND queue = room.queue AND run_at <= $7"
+	"  WHERE state = 'pending' AND depends_on IS NULL AND NOT milestone AND queue = room.queue "
+	"AND run_at <= $7"
 	"  AND (deadline IS NULL OR deadline > $7)"
 	"  AND (host IS NULL OR NOT EXISTS (SELECT FROM busy WHERE busy.host = job.host"
 	"   AND busy.running >= least(room.host_limit, busy.cap)))"
@@ -47,7 +45,7 @@ static WorkerStatement claim_statement = {
 	" FROM chosen WHERE job.batch_id = chosen.batch_id AND job.job_id = chosen.job_id"
 	" RETURNING job.batch_id, job.job_id, queue, owner::text, attempts, max_attempts, notify,"
 	" expires_in, preset, recipe, outputs, metadata, source_url, source, base_url, base, host,"
-	" deadline, on_error, milestone",
+	" deadline, on_error",
 	10,
 	{TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
 	 TIMESTAMPTZOID, INT4OID, TEXTOID, TIMESTAMPTZOID},
@@ -73,8 +71,7 @@ enum
 	COLUMN_BASE,
 	COLUMN_HOST,
 	COLUMN_DEADLINE,
-	COLUMN_ON_ERROR,
-	COLUMN_MILESTONE
+	COLUMN_ON_ERROR
 };
 
 static Datum
@@ -169,79 +166,79 @@ read_task(int row, TimestampTz now)
 	task->wants_base = task->base.url != NULL || task->base.fd >= 0;
 	task->claimed_at = now;
 	task->state = task->source.url || task->base.url ? TASK_FETCHING : TASK_READY;
-	if (DatumGetBool(row_value(row, COLUMN_MILESTONE, &is_null)))
-		task_done(task);
 	MemoryContextSwitchTo(before);
 	return task;
 }
 
-/* Returns how many of them are at work, and not done already. */
-static int
+static void
 take_rows(uint64 rows, TimestampTz now)
 {
-	int working = 0;
-
 	for (uint64 row = 0; row < rows; row++)
 	{
 		Task *task = read_task((int) row, now);
 
 		dlist_push_tail(&worker.tasks, &task->link);
 		worker.task_count++;
-		working += task->state != TASK_DONE;
 		queues_started(task->queue, now);
 		inputs_start(task);
 	}
-	return working;
 }
 
-/*
- * How many to claim next, whatever room there is: milestones take no time, so where there
- * was nothing else it is twice as many each time.
- */
-static int
-milestones_next(uint64 taken, int working, int room)
+static uint64
+claim(TimestampTz now, int room)
 {
-	if (working > 0 || taken == 0)
-		return 0;
-	return Min(MILESTONES_MAX, room * 2);
-}
-
-/*
- * Claim due jobs in one short transaction.  It need not be on disk before the work
- * starts: a claim that is lost in a crash is a job that is still pending.
- */
-void
-claim_jobs(void)
-{
-	static int milestones = 0;
-	int room = Max(pool_room(), milestones);
 	QueueRoom queues;
-	TimestampTz now;
-	TimestampTz next;
-	Datum values[10];
-	uint64 taken = 0;
+	TimestampTz next = queues_room(room, now, &queues);
+	Datum values[10] = {queues.names, queues.slots, queues.host_limits};
 
-	worker_begin("claim jobs");
-	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
-	now = GetCurrentTimestamp();
-	next = queues_room(room, now, &queues);
-	values[0] = queues.names;
-	values[1] = queues.slots;
-	values[2] = queues.host_limits;
+	if (next != 0)
+		worker_look_at(next);
+	if (queues.count == 0)
+		return 0;
 	queues_hosts(now, &values[3], &values[4], &values[5]);
 	values[6] = TimestampTzGetDatum(now);
 	values[7] = Int32GetDatum(room);
 	values[8] = CStringGetTextDatum(worker.name);
 	values[9] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, LEASE_MS));
-	if (queues.count > 0)
-		taken = worker_execute(&claim_statement, values, NULL);
-	milestones = milestones_next(taken, take_rows(taken, now), room);
+	return worker_execute(&claim_statement, values, NULL);
+}
+
+static void
+pass_milestones(TimestampTz now)
+{
+	worker_begin("pass milestones");
+	/* There may be more of them, and jobs that are due. */
+	worker.pass_milestones = milestones_pass(now) > 0;
+	worker.look |= worker.pass_milestones;
+	worker_commit();
+}
+
+/*
+ * Claim due jobs, in one short transaction.  It need not be on disk before the work starts:
+ * a claim that is lost in a crash is a job that is still pending.
+ */
+static void
+claim_due(TimestampTz now)
+{
+	uint64 taken;
+
+	worker_begin("claim jobs");
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+	taken = claim(now, pool_room());
+	take_rows(taken, now);
 	if (worker.task_count > 0 && worker.renew_at == 0)
 		worker.renew_at = TimestampTzPlusMilliseconds(now, LEASE_MS / 3);
-	/* Where all the room was filled there may be more, as soon as there is room again. */
-	worker.look = taken > 0;
-	if (next != 0)
-		worker_look_at(next);
+	/* Where there was something there may be more, as soon as there is room again. */
+	worker.look |= taken > 0;
 	worker_commit();
+}
+
+/* Start what is due: milestones, which are done at once, and jobs. */
+void
+claim_jobs(void)
+{
+	if (worker.pass_milestones)
+		pass_milestones(GetCurrentTimestamp());
+	claim_due(GetCurrentTimestamp());
 }

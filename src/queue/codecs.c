@@ -1,8 +1,10 @@
 /*
  * codecs.c
- *		The worker's codec processes, each with one job.
+ *		The worker's codec processes, each with one job, and small ones ahead.
  *
- * Nothing here waits and nothing needs a transaction.
+ * Nothing here waits and nothing needs a transaction.  A codec answers in order.  While it
+ * works on a small image a few others may lie before it, so that it goes on while we are
+ * in a transaction; large ones wait for whichever codec is free first.
  */
 #include "postgres.h"
 
@@ -17,11 +19,16 @@
 
 #define CODECS_MAX 256
 
+/* Jobs before a codec, and the bytes of a source that is small. */
+#define CODEC_DEPTH 4
+#define SMALL_BYTES (256 * 1024)
+
 typedef struct Codec
 {
-	Helper *helper; /* NULL: none */
-	Task *task;		/* that it works on; NULL: it is free */
-	TimestampTz deadline;
+	Helper *helper;			  /* NULL: none */
+	Task *tasks[CODEC_DEPTH]; /* the first is the one that it works on */
+	int task_count;
+	TimestampTz deadline; /* of the first */
 } Codec;
 
 static Codec codecs[CODECS_MAX];
@@ -46,14 +53,31 @@ codecs_count(void)
 	return codec_count;
 }
 
+static void
+start_deadline(Codec *codec)
+{
+	codec->deadline =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), settings.codec_timeout_ms);
+}
+
+/* Take the first task off a codec. */
+static Task *
+take_first(Codec *codec)
+{
+	Task *task = codec->tasks[0];
+
+	memmove(&codec->tasks[0], &codec->tasks[1], --codec->task_count * sizeof(Task *));
+	start_deadline(codec);
+	return task;
+}
+
 /* A rendering is over, well or not. */
 static void
 finish_rendering(Codec *codec)
 {
-	Task *task = codec->task;
+	Task *task = take_first(codec);
 	int failed = 0;
 
-	codec->task = NULL;
 	render_message_close(&task->message);
 	if (task->answer.error == NULL)
 		for (int i = 0; i < task->output_count; i++)
@@ -66,24 +90,49 @@ finish_rendering(Codec *codec)
 		task_done(task);
 }
 
+/* A codec goes; what it had not begun waits for another one. */
+static void
+stop_codec(Codec *codec)
+{
+	for (int i = 0; i < codec->task_count; i++)
+	{
+		Task *task = codec->tasks[i];
+		MemoryContext before = MemoryContextSwitchTo(task->context);
+
+		render_answer_init(&task->answer, task->output_count, true);
+		task->state = TASK_WAITING;
+		MemoryContextSwitchTo(before);
+	}
+	codec->task_count = 0;
+	worker_stop_helper(&codec->helper);
+}
+
+/* The first task of a codec fails, and the codec goes with it; error: in the task's context. */
+static void
+fail_first(Codec *codec, HelperError *error)
+{
+	Task *task = take_first(codec);
+
+	render_message_close(&task->message);
+	task_fail(task, error);
+	stop_codec(codec);
+}
+
 static void
 codec_ended(Codec *codec, FrameStatus status)
 {
-	if (codec->task != NULL)
-	{
-		MemoryContext before = MemoryContextSwitchTo(codec->task->context);
-		Task *task = codec->task;
-
-		codec->task = NULL;
-		render_message_close(&task->message);
-		worker.counters.helpers_lost++;
-		task_fail(task, helper_ended(codec->helper, status));
-		MemoryContextSwitchTo(before);
-	}
-	else
-		helper_ended(codec->helper, status);
 	restart_at = worker_restart_time(codec->helper);
-	worker_stop_helper(&codec->helper);
+	if (codec->task_count > 0)
+	{
+		MemoryContext before = MemoryContextSwitchTo(codec->tasks[0]->context);
+
+		worker.counters.helpers_lost++;
+		fail_first(codec, helper_ended(codec->helper, status));
+		MemoryContextSwitchTo(before);
+		return;
+	}
+	helper_ended(codec->helper, status);
+	stop_codec(codec);
 }
 
 static void
@@ -98,11 +147,11 @@ receive(Codec *codec)
 		const char *broken = "an answer to no request";
 		bool finished = false;
 
-		if (codec->task != NULL)
+		if (codec->task_count > 0)
 		{
-			MemoryContext before = MemoryContextSwitchTo(codec->task->context);
+			MemoryContext before = MemoryContextSwitchTo(codec->tasks[0]->context);
 
-			finished = render_answer_take(&codec->task->answer, &frame, &broken);
+			finished = render_answer_take(&codec->tasks[0]->answer, &frame, &broken);
 			MemoryContextSwitchTo(before);
 		}
 		frame_close_fds(&frame);
@@ -122,33 +171,30 @@ receive(Codec *codec)
 static void
 enforce_deadline(Codec *codec)
 {
-	Task *task = codec->task;
 	MemoryContext before;
 
-	if (task == NULL || codec->deadline > GetCurrentTimestamp())
+	if (codec->task_count == 0 || codec->deadline > GetCurrentTimestamp())
 		return;
-	before = MemoryContextSwitchTo(task->context);
-	codec->task = NULL;
-	render_message_close(&task->message);
-	task_fail(task, helper_error(ERRCODE_IMAGE_TIMEOUT, true,
-								 psprintf("image was not finished within %d ms",
-										  settings.codec_timeout_ms),
-								 NULL, "imgexport.codec_timeout sets the limit."));
+	before = MemoryContextSwitchTo(codec->tasks[0]->context);
+	fail_first(codec, helper_error(ERRCODE_IMAGE_TIMEOUT, true,
+								   psprintf("image was not finished within %d ms",
+											settings.codec_timeout_ms),
+								   NULL, "imgexport.codec_timeout sets the limit."));
 	MemoryContextSwitchTo(before);
-	worker_stop_helper(&codec->helper);
 }
 
-/* A task is given up while a codec works on it: the codec goes with it. */
+/* A task is given up that a codec has: the codec goes with it. */
 void
 codecs_drop(Task *task)
 {
 	for (int i = 0; i < codec_count; i++)
-		if (codecs[i].task == task)
-		{
-			codecs[i].task = NULL;
-			render_message_close(&task->message);
-			worker_stop_helper(&codecs[i].helper);
-		}
+		for (int j = 0; j < codecs[i].task_count; j++)
+			if (codecs[i].tasks[j] == task)
+			{
+				stop_codec(&codecs[i]);
+				render_message_close(&task->message);
+				return;
+			}
 }
 
 static Task *
@@ -166,13 +212,33 @@ next_waiting(void)
 	return NULL;
 }
 
-/* Give a free codec the next job. */
-static void
+/* The codec that has least before it and may have this one too; NULL: none may. */
+static Codec *
+codec_for(const Task *task)
+{
+	Codec *best = NULL;
+
+	for (int i = 0; i < codec_count; i++)
+	{
+		Codec *codec = &codecs[i];
+		bool may = codec->task_count == 0 ||
+				   (codec->task_count < CODEC_DEPTH && codec->helper != NULL &&
+					task->source.length <= SMALL_BYTES &&
+					codec->tasks[0]->source.length <= SMALL_BYTES);
+
+		if (may && (best == NULL || codec->task_count < best->task_count))
+			best = codec;
+	}
+	return best;
+}
+
+/* Give a codec the next job; false when its socket is full. */
+static bool
 assign(Codec *codec, Task *task)
 {
 	FrameStatus status;
 
-	if (codec->helper != NULL &&
+	if (codec->task_count == 0 && codec->helper != NULL &&
 		(helper_is_worn(codec->helper) || helper_is_idle_gone(codec->helper)))
 		worker_stop_helper(&codec->helper);
 	if (codec->helper == NULL)
@@ -180,18 +246,20 @@ assign(Codec *codec, Task *task)
 	status = helper_send(codec->helper, FRAME_RENDER, ++last_id, task->message.body,
 						 task->message.size, task->message.fds, task->message.fd_count);
 	if (status == FRAME_AGAIN)
-		return;
-	codec->task = task;
-	codec->deadline =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), settings.codec_timeout_ms);
+		return false;
+	if (codec->task_count == 0)
+		start_deadline(codec);
+	codec->tasks[codec->task_count++] = task;
 	task->state = TASK_RENDERING;
+	return true;
 }
 
-/* Take what was rendered, and give free codecs what waits. */
+/* Take what was rendered, and give codecs what waits. */
 void
 codecs_advance(void)
 {
 	Task *task;
+	Codec *codec;
 
 	for (int i = 0; i < codec_count; i++)
 	{
@@ -200,9 +268,9 @@ codecs_advance(void)
 	}
 	if (restart_at > GetCurrentTimestamp())
 		return;
-	for (int i = 0; i < codec_count && (task = next_waiting()) != NULL; i++)
-		if (codecs[i].task == NULL)
-			assign(&codecs[i], task);
+	while ((task = next_waiting()) != NULL && (codec = codec_for(task)) != NULL)
+		if (!assign(codec, task))
+			return;
 }
 
 /* How long may the loop sleep for us?  -1: until a socket says something. */
@@ -213,7 +281,7 @@ codecs_wait_ms(void)
 	TimestampTz next = 0;
 
 	for (int i = 0; i < codec_count; i++)
-		if (codecs[i].task != NULL && (next == 0 || codecs[i].deadline < next))
+		if (codecs[i].task_count > 0 && (next == 0 || codecs[i].deadline < next))
 			next = codecs[i].deadline;
 	if (restart_at > now && worker.task_count > 0 && (next == 0 || restart_at < next))
 		next = restart_at;

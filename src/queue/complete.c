@@ -28,12 +28,21 @@
 #define COMPLETE_MAX 1000
 #define COMPLETE_MAX_BYTES ((uint64) 64 << 20)
 
-/* Which of these jobs are still ours?  Those stay locked until the end. */
+/* So many that are done are written down, or when one has waited for so long. */
+#define COMPLETE_AT_ONCE 32
+#define COMPLETE_DELAY_MS 5
+
+/*
+ * Which of these jobs are still ours?  Those stay locked until the end.
+ *
+ * The state is compared by LIKE, here and below, so that the planner does not start from the
+ * index of jobs in work, which holds few of them only by the statistics of another moment.
+ */
 static WorkerStatement lock_statement = {
 	"SELECT j.batch_id, j.job_id FROM imgexport.job j,"
 	" jsonb_to_recordset($1) AS d(batch_id uuid, job_id uuid, attempts int)"
 	" WHERE (j.batch_id, j.job_id, j.attempts) = (d.batch_id, d.job_id, d.attempts)"
-	" AND j.state = 'processing' AND j.worker = $2 FOR UPDATE OF j",
+	" AND j.worker = $2 AND j.state LIKE 'processing' FOR UPDATE OF j",
 	2,
 	{JSONBOID, TEXTOID},
 	NULL};
@@ -58,7 +67,7 @@ static WorkerStatement complete_statement = {
 	" warnings = d.warnings, timings = d.timings,"
 	" finished_at = CASE WHEN d.state <> 'pending' THEN $3 END"
 	" FROM d WHERE (j.batch_id, j.job_id, j.attempts) = (d.batch_id, d.job_id, d.attempts)"
-	" AND j.state = 'processing' AND j.worker = $2"
+	" AND j.worker = $2 AND j.state LIKE 'processing'"
 	" RETURNING j.batch_id, j.job_id, j.owner, j.state, j.webhook_url, j.warnings),"
 	" counted AS ("
 	" UPDATE imgexport.batch b SET completed = b.completed + c.completed,"
@@ -282,15 +291,21 @@ insert_images(Task *task)
 	task->store_us = INSTR_TIME_GET_MICROSEC(took);
 }
 
+/* Tell whoever listens of the end of a job. */
+void
+job_notify(const char *batch_id, const char *job_id, const char *state)
+{
+	Async_Notify("imgexport",
+				 psprintf("{\"batch\": \"%s\", \"job\": \"%s\", \"state\": \"%s\"}", batch_id,
+						  job_id, state));
+}
+
 static void
 notify(const Task *task)
 {
-	if (!task->notify || task->outcome == OUTCOME_RETRIED)
-		return;
-	Async_Notify("imgexport",
-				 psprintf("{\"batch\": \"%s\", \"job\": \"%s\", \"state\": \"%s\"}",
-						  uuid_text(&task->batch_id), uuid_text(&task->job_id),
-						  task->outcome == OUTCOME_COMPLETED ? "completed" : "failed"));
+	if (task->notify && task->outcome != OUTCOME_RETRIED)
+		job_notify(uuid_text(&task->batch_id), uuid_text(&task->job_id),
+				   task->outcome == OUTCOME_COMPLETED ? "completed" : "failed");
 }
 
 /* Images first, of jobs that are locked as ours; then everything else at once. */
@@ -406,13 +421,46 @@ count(const Task *task)
 	counters->store_ms += task->store_us / 1000;
 }
 
+/*
+ * How long may what is done wait to be written down, in ms?  While codecs have work before
+ * them a transaction of many jobs costs little more than one of a single job.
+ *
+ * Returns	-1 when nothing is done
+ */
+long
+complete_wait_ms(void)
+{
+	TimestampTz oldest = 0;
+	int done = 0;
+	int ahead = 0;
+	dlist_iter iter;
+
+	dlist_foreach(iter, &worker.tasks)
+	{
+		Task *task = dlist_container(Task, link, iter.cur);
+
+		ahead += task->state == TASK_WAITING || task->state == TASK_RENDERING;
+		if (task->state != TASK_DONE)
+			continue;
+		done++;
+		if (oldest == 0 || task->done_at < oldest)
+			oldest = task->done_at;
+	}
+	if (done == 0)
+		return -1;
+	if (done >= COMPLETE_AT_ONCE || ahead < 2 * codecs_count())
+		return 0;
+	return TimestampDifferenceMilliseconds(
+		GetCurrentTimestamp(), TimestampTzPlusMilliseconds(oldest, COMPLETE_DELAY_MS));
+}
+
 /* Write down all jobs that are done, in one transaction. */
 void
 complete_done(void)
 {
-	collect(&finished);
-	if (finished.count == 0)
+	if (complete_wait_ms() != 0)
 		return;
+	collect(&finished);
 	worker_begin("write down finished jobs");
 	for (int i = 0; i < finished.count; i++)
 		outcome_decide(finished.tasks[i]);

@@ -12,8 +12,8 @@
 #include "queue/worker.h"
 #include "settings.h"
 
-/* Jobs that wait for a codec, besides those that have one, so that no codec waits for a job. */
-#define PREPARED_AHEAD 2
+/* Jobs for each codec, those that it has among them, so that no codec waits for a job. */
+#define PREPARED_AHEAD 6
 
 /* Sources and bases that wait in memory: beyond this no further job is claimed. */
 #define HELD_MAX_BYTES ((uint64) 512 << 20)
@@ -81,21 +81,17 @@ pool_advance(void)
 long
 pool_wait_ms(void)
 {
-	long network = transfers_wait_ms();
-	long codecs = codecs_wait_ms();
+	long waits[] = {transfers_wait_ms(), codecs_wait_ms(), complete_wait_ms()};
+	long shortest = -1;
 	dlist_iter iter;
 
-	dlist_foreach(iter, &worker.tasks)
-	{
-		TaskState state = dlist_container(Task, link, iter.cur)->state;
-
-		/* Made in this round, taken up in the next. */
-		if (state == TASK_DONE || state == TASK_READY)
-			return 0;
-	}
-	if (network < 0 || codecs < 0)
-		return Max(network, codecs);
-	return Min(network, codecs);
+	/* Made in this round, taken up in the next. */
+	dlist_foreach(iter, &worker.tasks) if (dlist_container(Task, link, iter.cur)->state ==
+										   TASK_READY) return 0;
+	for (int i = 0; i < lengthof(waits); i++)
+		if (waits[i] >= 0 && (shortest < 0 || waits[i] < shortest))
+			shortest = waits[i];
+	return shortest;
 }
 
 /* Has the set of sockets changed since pool_sockets() was asked? */

@@ -4,8 +4,7 @@
  *
  *	FETCHING -> READY -> WAITING -> RENDERING -> DONE
  *
- * A job with its bytes in the row starts READY, a milestone is DONE; a failure leads from
- * anywhere to DONE.
+ * A job with its bytes in the row starts READY; a failure leads from anywhere to DONE.
  */
 #ifndef IMGEXPORT_QUEUE_TASK_H
 #define IMGEXPORT_QUEUE_TASK_H

@@ -249,7 +249,7 @@ upkeep_run(void)
 	now = GetCurrentTimestamp();
 	find_next(now, next);
 	if (tidy(next, now))
-		worker.look = true;
+		worker.look = worker.pass_milestones = true;
 	worker_commit();
 	if (is_due(next, NEXT_SCHEDULE, now))
 		schedule_run(now);

@@ -34,8 +34,8 @@
 /* After PREPARE TRANSACTION a row becomes visible a little after the wake-up. */
 static const int recheck_ms[] = {50, 200, 1000};
 
-/* With jobs in work, the queue is looked at again at least this often. */
-#define UPKEEP_MS 1000
+/* With jobs in work, the queue is put in order no more often than this. */
+#define UPKEEP_MS 100
 
 Worker worker;
 
@@ -95,17 +95,25 @@ worker_begin_for_users(const char *activity)
 
 /*
  * Start a transaction of our own statements.  They find a few rows by their keys, whatever
- * the statistics of a table say that was empty when it was analyzed.
+ * the statistics of a table say that was empty when it was analyzed; each is planned once.
  */
 void
 worker_begin(const char *activity)
 {
-	static const char *const planner[] = {"enable_seqscan", "enable_hashjoin",
-										  "enable_mergejoin"};
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	} planner[] = {
+		{"enable_seqscan", "off"},
+		{"enable_hashjoin", "off"},
+		{"enable_mergejoin", "off"},
+		{"plan_cache_mode", "force_generic_plan"},
+	};
 
 	worker_begin_for_users(activity);
 	for (int i = 0; i < lengthof(planner); i++)
-		(void) set_config_option(planner[i], "off", PGC_USERSET, PGC_S_SESSION,
+		(void) set_config_option(planner[i].name, planner[i].value, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_LOCAL, true, 0, false);
 }
 
@@ -234,6 +242,7 @@ read_slot(void)
 	{
 		seen_wakes = slot->wakes;
 		worker.look = true;
+		worker.pass_milestones = true;
 		if (slot->recheck)
 			rechecks_left = lengthof(recheck_ms);
 		slot->recheck = false;
@@ -285,14 +294,16 @@ look_for_work(void)
 	TimestampTz now = GetCurrentTimestamp();
 
 	if (worker.look_at != 0 && worker.look_at <= now)
-		worker.look = true;
+		worker.look = worker.pass_milestones = true;
 	if (!worker.look || !settings.enabled || pool_room() == 0)
 		return;
 	worker.look = false;
 	worker.look_at = 0;
 	claim_jobs();
 	/* Under load it is enough to tidy up now and then. */
-	if (!worker.look || TimestampDifferenceExceeds(tidied_at, now, UPKEEP_MS))
+	if (worker.task_count > 0 && !TimestampDifferenceExceeds(tidied_at, now, UPKEEP_MS))
+		worker_look_at(TimestampTzPlusMilliseconds(tidied_at, UPKEEP_MS));
+	else if (!worker.look || worker.task_count > 0)
 	{
 		upkeep_run();
 		tidied_at = now;
@@ -359,6 +370,7 @@ worker_open(void)
 		AllocSetContextCreate(TopMemoryContext, "imgexport jobs", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&worker.tasks);
 	worker.look = true;
+	worker.pass_milestones = true;
 	codecs_open();
 	hosts_forget_running();
 	upkeep_recover();
@@ -410,6 +422,8 @@ imgexport_worker_main(Datum argument)
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	/* A superuser's statements must mean what they say, whatever users have created. */
 	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
+	/* Statements that would seem dear to the planner, as above, are not worth compiling. */
+	SetConfigOption("jit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	pgstat_report_appname("imgexport worker");
 	worker_begin("look for the extension");
 	worker_commit();

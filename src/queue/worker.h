@@ -21,6 +21,7 @@ typedef struct Worker
 	bool look;				 /* there may be something to claim */
 	TimestampTz look_at;	 /* there will be then, or something to tidy up; 0: nothing known */
 	TimestampTz renew_at;	 /* leases of tasks in work */
+	bool pass_milestones;	 /* there may be some that are due */
 	TimestampTz deadline_at; /* of a task in work, the first; 0: none has one */
 	bool check_claims;		 /* jobs were cancelled: some in work may be among them */
 	WorkerCounters counters; /* since they were last added to the shared ones */
@@ -52,6 +53,9 @@ void worker_forget(Task *task);
 /* claim.c */
 void claim_jobs(void);
 
+/* milestones.c */
+uint64 milestones_pass(TimestampTz now);
+
 /* inputs.c */
 void inputs_start(Task *task);
 void inputs_drop(Task *task);
@@ -78,7 +82,9 @@ bool pool_sockets_changed(void);
 int pool_sockets(int *sockets, int room);
 
 /* complete.c */
+void job_notify(const char *batch_id, const char *job_id, const char *state);
 void complete_done(void);
+long complete_wait_ms(void);
 
 /* deliver.c */
 void deliver_claim(TimestampTz now);

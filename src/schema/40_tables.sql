@@ -133,7 +133,9 @@ COMMENT ON TABLE imgexport.job IS
 -- What is claimed next, when the next one is due, what is claimed by whom, what waits for
 -- others, and what has to be done by when.
 CREATE INDEX job_claim ON imgexport.job (queue, priority DESC, run_at)
-    WHERE state = 'pending' AND depends_on IS NULL;
+    WHERE state = 'pending' AND depends_on IS NULL AND NOT milestone;
+CREATE INDEX job_milestone ON imgexport.job (run_at)
+    WHERE state = 'pending' AND depends_on IS NULL AND milestone;
 CREATE INDEX job_due ON imgexport.job (run_at) WHERE state = 'pending' AND depends_on IS NULL;
 CREATE INDEX job_claimed ON imgexport.job (lease_until) WHERE state = 'processing';
 CREATE INDEX job_blocked ON imgexport.job (batch_id)
