@@ -21,7 +21,8 @@
  */
 static WorkerStatement claim_statement = {
 	"WITH room AS MATERIALIZED ("
-	" SELECT * FROM unnest($1::text[], $2::int[], $3::int[]) AS r(queue, slots, host_limit)),"
+	" SELECT * FROM unnest($1::text[], $2::int[], $3::int[], $11::timestamptz[])"
+	"  AS r(queue, slots, host_limit, floor)),"
 	" busy AS MATERIALIZED ("
 	" SELECT * FROM unnest($4::text[], $5::int[], $6::int[]) AS h(host, running, cap)),"
 	" due AS MATERIALIZED ("
@@ -45,10 +46,10 @@ static WorkerStatement claim_statement = {
 	" FROM chosen WHERE job.batch_id = chosen.batch_id AND job.job_id = chosen.job_id"
 	" RETURNING job.batch_id, job.job_id, queue, owner::text, attempts, max_attempts, notify,"
 	" expires_in, preset, recipe, outputs, metadata, source_url, source, base_url, base, host,"
-	" deadline, on_error",
-	10,
+	" deadline, on_error, run_at",
+	11,
 	{TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-	 TIMESTAMPTZOID, INT4OID, TEXTOID, TIMESTAMPTZOID},
+	 TIMESTAMPTZOID, INT4OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZARRAYOID},
 	NULL};
 
 enum
@@ -71,7 +72,8 @@ enum
 	COLUMN_BASE,
 	COLUMN_HOST,
 	COLUMN_DEADLINE,
-	COLUMN_ON_ERROR
+	COLUMN_ON_ERROR,
+	COLUMN_RUN_AT
 };
 
 static Datum
@@ -176,10 +178,12 @@ take_rows(uint64 rows, TimestampTz now)
 	for (uint64 row = 0; row < rows; row++)
 	{
 		Task *task = read_task((int) row, now);
+		bool is_null;
 
 		dlist_push_tail(&worker.tasks, &task->link);
 		worker.task_count++;
-		queues_started(task->queue, now);
+		queues_started(task->queue,
+					   DatumGetTimestampTz(row_value((int) row, COLUMN_RUN_AT, &is_null)), now);
 		inputs_start(task);
 	}
 }
@@ -189,7 +193,7 @@ claim(TimestampTz now, int room)
 {
 	QueueRoom queues;
 	TimestampTz next = queues_room(room, now, &queues);
-	Datum values[10] = {queues.names, queues.slots, queues.host_limits};
+	Datum values[11] = {queues.names, queues.slots, queues.host_limits};
 
 	if (next != 0)
 		worker_look_at(next);
@@ -200,6 +204,7 @@ claim(TimestampTz now, int room)
 	values[7] = Int32GetDatum(room);
 	values[8] = CStringGetTextDatum(worker.name);
 	values[9] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, LEASE_MS));
+	values[10] = queues.floors;
 	return worker_execute(&claim_statement, values, NULL);
 }
 
@@ -220,17 +225,18 @@ pass_milestones(TimestampTz now)
 static void
 claim_due(TimestampTz now)
 {
+	int room = pool_room();
 	uint64 taken;
 
 	worker_begin("claim jobs");
 	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_LOCAL, true, 0, false);
-	taken = claim(now, pool_room());
+	taken = claim(now, room);
 	take_rows(taken, now);
 	if (worker.task_count > 0 && worker.renew_at == 0)
 		worker.renew_at = TimestampTzPlusMilliseconds(now, LEASE_MS / 3);
 	/* Where there was something there may be more, as soon as there is room again. */
-	worker.look |= taken > 0;
+	worker.look |= queues_claimed(taken > 0) || taken > 0;
 	worker_commit();
 }
 

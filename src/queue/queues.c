@@ -4,6 +4,11 @@
  *
  * The rate is kept by the times of the starts within the last interval, so that no interval,
  * wherever it begins, has more of them.  A worker that starts knows of none.
+ *
+ * A floor keeps claims from looking at index entries of jobs that are done: while an old
+ * transaction is open vacuum cannot take them away, and each claim would begin with all of
+ * them.  It is where the last claim has ended, and holds as long as claims fill their room;
+ * what comes with an earlier run_at is found when one does not, or after a second.
  */
 #include "postgres.h"
 
@@ -19,6 +24,9 @@
 
 #define TROUBLED_MAX 64
 
+/* A floor holds so long. */
+#define FLOOR_MS 1000
+
 static WorkerStatement queues_statement = {
 	"SELECT name, concurrency, coalesce(rate_limit, 0),"
 	" (extract(epoch FROM rate_interval) * 1000)::int8, host_limit"
@@ -27,23 +35,26 @@ static WorkerStatement queues_statement = {
 	{0},
 	NULL};
 
-/* The starts of a queue that has a rate. */
-typedef struct StartLog
+/* What is known of a queue from one claim to the next. */
+typedef struct QueueMemory
 {
-	struct StartLog *next;
+	struct QueueMemory *next;
 	char *queue;
 	TimestampTz *starts; /* a ring */
-	int room;
+	int room;			 /* of the ring; 0: it has no rate */
 	int first;
 	int count;
-} StartLog;
+	TimestampTz floor;	 /* DT_NOBEGIN: none */
+	TimestampTz highest; /* run_at that this claim has taken */
+} QueueMemory;
 
-static StartLog *logs;
+static QueueMemory *memories;
+static TimestampTz floors_from;
 
-static StartLog *
-start_log(const char *queue, int room)
+static QueueMemory *
+queue_memory(const char *queue, int room)
 {
-	StartLog *log = logs;
+	QueueMemory *log = memories;
 
 	while (log != NULL && strcmp(log->queue, queue) != 0)
 		log = log->next;
@@ -51,15 +62,17 @@ start_log(const char *queue, int room)
 	{
 		log = MemoryContextAllocZero(TopMemoryContext, sizeof *log);
 		log->queue = MemoryContextStrdup(TopMemoryContext, queue);
-		log->next = logs;
-		logs = log;
+		log->floor = log->highest = DT_NOBEGIN;
+		log->next = memories;
+		memories = log;
 	}
 	if (log->room != room)
 	{
 		/* The limit was changed: what it was before is forgotten. */
 		if (log->starts != NULL)
 			pfree(log->starts);
-		log->starts = MemoryContextAlloc(TopMemoryContext, room * sizeof *log->starts);
+		log->starts =
+			room == 0 ? NULL : MemoryContextAlloc(TopMemoryContext, room * sizeof *log->starts);
 		log->room = room;
 		log->first = 0;
 		log->count = 0;
@@ -69,7 +82,7 @@ start_log(const char *queue, int room)
 
 /* How many starts the rate leaves; *next: when it will leave one more, where that is none. */
 static int
-rate_room(StartLog *log, int64 interval_ms, TimestampTz now, TimestampTz *next)
+rate_room(QueueMemory *log, int64 interval_ms, TimestampTz now, TimestampTz *next)
 {
 	while (log->count > 0 &&
 		   TimestampTzPlusMilliseconds(log->starts[log->first], interval_ms) <= now)
@@ -139,6 +152,8 @@ queues_room(int most, TimestampTz now, QueueRoom *room)
 	Datum *names = palloc((rows + 1) * sizeof(Datum));
 	Datum *slots = palloc((rows + 1) * sizeof(Datum));
 	Datum *host_limits = palloc((rows + 1) * sizeof(Datum));
+	Datum *floors = palloc((rows + 1) * sizeof(Datum));
+	bool forget = TimestampDifferenceExceeds(floors_from, now, FLOOR_MS);
 	TimestampTz next = 0;
 	int used = 0;
 
@@ -148,6 +163,7 @@ queues_room(int most, TimestampTz now, QueueRoom *room)
 		Datum name = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &is_null);
 		char *queue = TextDatumGetCString(name);
 		int rate = int_column(row, 3, 0);
+		QueueMemory *log = queue_memory(queue, rate);
 		int count = Min(most, int_column(row, 2, 0) - running_in(queue));
 
 		if (rate > 0)
@@ -155,29 +171,59 @@ queues_room(int most, TimestampTz now, QueueRoom *room)
 			Datum interval =
 				SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 4, &is_null);
 
-			count = Min(count,
-						rate_room(start_log(queue, rate), DatumGetInt64(interval), now, &next));
+			count = Min(count, rate_room(queue_memory(queue, rate), DatumGetInt64(interval),
+										 now, &next));
 		}
 		if (count <= 0)
 			continue;
 		names[used] = CStringGetTextDatum(queue);
 		slots[used] = Int32GetDatum(count);
+		if (forget)
+			log->floor = DT_NOBEGIN;
+		floors[used] = TimestampTzGetDatum(log->floor);
 		host_limits[used++] = Int32GetDatum(int_column(row, 5, PG_INT32_MAX));
 	}
+	if (forget)
+		floors_from = now;
 	room->count = used;
 	room->names = text_array(names, used);
 	room->slots = int_array(slots, used);
 	room->host_limits = int_array(host_limits, used);
+	room->floors = PointerGetDatum(construct_array(
+		floors, used, TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	return next;
 }
 
 /* A job of a queue was started. */
 void
-queues_started(const char *queue, TimestampTz now)
+queues_started(const char *queue, TimestampTz run_at, TimestampTz now)
 {
-	for (StartLog *log = logs; log != NULL; log = log->next)
-		if (strcmp(log->queue, queue) == 0 && log->count < log->room)
-			log->starts[(log->first + log->count++) % log->room] = now;
+	for (QueueMemory *log = memories; log != NULL; log = log->next)
+		if (strcmp(log->queue, queue) == 0)
+		{
+			if (log->count < log->room)
+				log->starts[(log->first + log->count++) % log->room] = now;
+			log->highest = Max(log->highest, run_at);
+		}
+}
+
+/*
+ * A claim is over.  Where it took some, the next one begins where it ended.
+ *
+ * Returns	whether it took none because of a floor, perhaps: it is to be tried without
+ */
+bool
+queues_claimed(bool any)
+{
+	bool had_floor = false;
+
+	for (QueueMemory *memory = memories; memory != NULL; memory = memory->next)
+	{
+		had_floor |= memory->floor != DT_NOBEGIN;
+		memory->floor = any ? memory->highest : DT_NOBEGIN;
+		memory->highest = memory->floor;
+	}
+	return had_floor && !any;
 }
 
 /*

@@ -13,10 +13,12 @@ typedef struct QueueRoom
 	Datum names;	   /* text[] */
 	Datum slots;	   /* int[], each at least 1 */
 	Datum host_limits; /* int[] */
+	Datum floors;	   /* timestamptz[]: nothing due was left before it */
 } QueueRoom;
 
 TimestampTz queues_room(int most, TimestampTz now, QueueRoom *room);
-void queues_started(const char *queue, TimestampTz now);
+void queues_started(const char *queue, TimestampTz run_at, TimestampTz now);
+bool queues_claimed(bool any);
 void queues_hosts(TimestampTz now, Datum *names, Datum *running, Datum *caps);
 
 #endif

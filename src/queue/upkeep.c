@@ -20,6 +20,9 @@
 /* Of each kind, so many are put in order at a time. */
 #define UPKEEP_MAX "1000"
 
+/* Under load, what is rarely there is looked for no more often than this. */
+#define RARELY_MS 10000
+
 /* A job that ends here counts in its batch as one that the worker has ended. */
 #define COUNT_ENDED                                                                            \
 	", counted AS ("                                                                           \
@@ -136,28 +139,32 @@ static WorkerStatement dependency_statement = {
 static WorkerStatement next_statement = {
 	"SELECT (SELECT min(run_at) FROM imgexport.job"
 	"  WHERE state = 'pending' AND depends_on IS NULL AND run_at > $1),"
-	" (SELECT lease_until FROM imgexport.job WHERE state = 'processing' AND worker <> $2"
-	"  ORDER BY lease_until LIMIT 1),"
 	" (SELECT min(deadline) FROM imgexport.job WHERE state = 'pending' AND deadline IS NOT "
 	"NULL),"
 	" (SELECT min(next_run) FROM imgexport.schedule WHERE enabled),"
 	" (SELECT min(run_at) FROM imgexport.delivery WHERE state = 'pending'),"
-	" (SELECT lease_until FROM imgexport.delivery WHERE state = 'processing' AND worker <> $2"
-	"  ORDER BY lease_until LIMIT 1),"
 	" EXISTS (SELECT FROM imgexport.job WHERE state = 'pending' AND depends_on IS NOT NULL)",
-	2,
-	{TIMESTAMPTZOID, TEXTOID},
+	1,
+	{TIMESTAMPTZOID},
+	NULL};
+
+/* Claims of other servers, which end with their leases. */
+static WorkerStatement next_lease_statement = {
+	"SELECT least((SELECT lease_until FROM imgexport.job"
+	"  WHERE state = 'processing' AND worker <> $1 ORDER BY lease_until LIMIT 1),"
+	" (SELECT lease_until FROM imgexport.delivery"
+	"  WHERE state = 'processing' AND worker <> $1 ORDER BY lease_until LIMIT 1))",
+	1,
+	{TEXTOID},
 	NULL};
 
 /* The columns of next_statement. */
 enum
 {
 	NEXT_JOB = 1,
-	NEXT_LEASE,
 	NEXT_DEADLINE,
 	NEXT_SCHEDULE,
 	NEXT_DELIVERY,
-	NEXT_DELIVERY_LEASE,
 	NEXT_DEPENDENCY,
 	NEXT_COUNT = NEXT_DEPENDENCY
 };
@@ -194,7 +201,7 @@ upkeep_recover(void)
 static void
 find_next(TimestampTz now, TimestampTz *next)
 {
-	Datum values[] = {TimestampTzGetDatum(now), CStringGetTextDatum(worker.name)};
+	Datum values[] = {TimestampTzGetDatum(now)};
 
 	worker_execute(&next_statement, values, NULL);
 	for (int i = NEXT_JOB; i <= NEXT_COUNT; i++)
@@ -222,16 +229,42 @@ tidy(const TimestampTz *next, TimestampTz now)
 	Datum values[] = {TimestampTzGetDatum(now)};
 	uint64 changed = 0;
 
-	if (is_due(next, NEXT_LEASE, now) || is_due(next, NEXT_DELIVERY_LEASE, now))
-		recover(now);
 	if (is_due(next, NEXT_DEADLINE, now))
 		changed += worker_execute(&deadline_statement, values, NULL);
 	if (next[NEXT_DEPENDENCY] != 0)
 		changed += worker_execute(&dependency_statement, values, NULL);
-	changed += worker_execute(&orphan_statement, values, NULL);
 	if (is_due(next, NEXT_DELIVERY, now))
 		deliver_claim(now);
 	return changed > 0;
+}
+
+/*
+ * What is rarely there: jobs of no queue, and leases that have run out.  Under load it can
+ * wait, as these statements begin with index entries of all jobs that are done, where an old
+ * transaction keeps vacuum from them.
+ */
+static void
+tidy_rarely(TimestampTz now)
+{
+	static TimestampTz tidied_at = 0;
+	Datum values[] = {TimestampTzGetDatum(now)};
+	Datum name[] = {CStringGetTextDatum(worker.name)};
+	bool is_null;
+	Datum lease;
+
+	if (worker.task_count > 0 && !TimestampDifferenceExceeds(tidied_at, now, RARELY_MS))
+		return;
+	tidied_at = now;
+	if (worker_execute(&orphan_statement, values, NULL) > 0)
+		worker.look = true;
+	worker_execute(&next_lease_statement, name, NULL);
+	lease = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+	if (is_null)
+		return;
+	if (DatumGetTimestampTz(lease) <= now)
+		recover(now);
+	else
+		worker_look_at(DatumGetTimestampTz(lease));
 }
 
 /*
@@ -250,6 +283,7 @@ upkeep_run(void)
 	find_next(now, next);
 	if (tidy(next, now))
 		worker.look = worker.pass_milestones = true;
+	tidy_rarely(now);
 	worker_commit();
 	if (is_due(next, NEXT_SCHEDULE, now))
 		schedule_run(now);
