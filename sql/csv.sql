@@ -7,7 +7,7 @@ SET client_min_messages = notice;
 \set VERBOSITY terse
 
 SELECT * FROM imgexport.read_csv(E'a,b\n1,"x\ny"\n\n"q""q", z\n');
-SELECT * FROM imgexport.read_csv(E'\uFEFFa,b\r\n1,2\r\n"3\r\n3",4');
+SELECT * FROM imgexport.read_csv(convert_from('\xefbbbf', 'UTF8') || E'a,b\r\n1,2\r\n"3\r\n3",4');
 SELECT * FROM imgexport.read_csv('');
 SELECT * FROM imgexport.read_csv(E'a,"b\n');
 SELECT imgexport.split_urls(E'http://a/1.jpg,http://a/2.jpg, https://b/3,4.jpg;http://c/5.jpg\n http://d/6.jpg ,');

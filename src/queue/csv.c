@@ -44,7 +44,8 @@ normalize(const char *text, Size size, Size *left)
 	char *to = copy;
 	Size at = 0;
 
-	if (GetDatabaseEncoding() == PG_UTF8 && size >= 3 && memcmp(text, mark, 3) == 0)
+	if ((GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII) &&
+		size >= 3 && memcmp(text, mark, 3) == 0)
 		at = 3;
 	for (; at < size; at++)
 		if (text[at] != '\r' || at + 1 == size || text[at + 1] != '\n')
