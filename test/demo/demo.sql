@@ -43,7 +43,7 @@ SELECT (img_info(img_convert(img_blur(img_resize(img_fetch(:'url' || '/dune.jpg'
 \echo '=== And one of them, here ==='
 SELECT img_preview(data, 72) AS picture
 FROM imgexport.image JOIN imgexport.job USING (batch_id, job_id)
-WHERE batch_id = :'batch_id' AND name = 'grid' AND source_url LIKE '%/wings.jpg' \gset
+WHERE batch_id = :'batch_id' AND name = 'grid' AND job.source_url LIKE '%/wings.jpg' \gset
 \echo :picture
 
 -- The contact sheet: one file, its pictures inside it.
