@@ -132,36 +132,6 @@ read_row(uint64 row)
 	MemoryContextSwitchTo(before);
 }
 
-/* Body and signatures; in a subtransaction, in the delivery's context. */
-static void
-compose(void *argument)
-{
-	Delivery *delivery = argument;
-	Datum key[] = {UUIDPGetDatum(&delivery->batch_id), UUIDPGetDatum(&delivery->delivery_id)};
-	Datum values[5];
-
-	if (worker_execute(&payload_statement, key, NULL) == 0)
-		ereport(ERROR, (errcode(ERRCODE_NO_DATA), errmsg("delivery was deleted")));
-	delivery->payload = text_column(0, 1);
-	delivery->id = text_column(0, 2);
-	if (delivery->payload == NULL)
-		ereport(ERROR, (errcode(ERRCODE_NO_DATA), errmsg("batch was deleted")));
-	delivery->sent_at = GetCurrentTimestamp();
-	values[0] = CStringGetTextDatum(delivery->owner);
-	values[1] = CStringGetTextDatum(delivery->url);
-	values[2] = CStringGetTextDatum(delivery->id);
-	values[3] = TimestampTzGetDatum(delivery->sent_at);
-	values[4] = CStringGetTextDatum(delivery->payload);
-	worker_execute(&sign_statement, values, NULL);
-	delivery->signatures = text_column(0, 1);
-	if (delivery->signatures == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("webhook is disabled"),
-				 errhint("imgexport.enable_webhook enables it again, imgexport.replay sends "
-						 "what it missed.")));
-}
-
 static void
 delivery_done(void *owner, const Fetched *fetched, int fd, HelperError *error)
 {
@@ -198,17 +168,43 @@ start(Delivery *delivery)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("URL is too long")));
 }
 
-/* Compose and send it, or be done with it. */
+/* Body and signatures, and off it goes; in a subtransaction, in the delivery's context. */
+static void
+send_delivery(void *argument)
+{
+	Delivery *delivery = argument;
+	Datum key[] = {UUIDPGetDatum(&delivery->batch_id), UUIDPGetDatum(&delivery->delivery_id)};
+	Datum values[5];
+
+	if (worker_execute(&payload_statement, key, NULL) == 0)
+		ereport(ERROR, (errcode(ERRCODE_NO_DATA), errmsg("delivery was deleted")));
+	delivery->payload = text_column(0, 1);
+	delivery->id = text_column(0, 2);
+	if (delivery->payload == NULL)
+		ereport(ERROR, (errcode(ERRCODE_NO_DATA), errmsg("batch was deleted")));
+	delivery->sent_at = GetCurrentTimestamp();
+	values[0] = CStringGetTextDatum(delivery->owner);
+	values[1] = CStringGetTextDatum(delivery->url);
+	values[2] = CStringGetTextDatum(delivery->id);
+	values[3] = TimestampTzGetDatum(delivery->sent_at);
+	values[4] = CStringGetTextDatum(delivery->payload);
+	worker_execute(&sign_statement, values, NULL);
+	delivery->signatures = text_column(0, 1);
+	if (delivery->signatures == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("webhook is disabled"),
+				 errhint("imgexport.enable_webhook enables it again, imgexport.replay sends "
+						 "what it missed.")));
+	start(delivery);
+}
+
+/* Send it, or be done with it. */
 static void
 begin(Delivery *delivery)
 {
-	MemoryContext before = MemoryContextSwitchTo(delivery->context);
-
-	delivery->error = run_guarded(compose, delivery, delivery->context);
-	if (delivery->error == NULL)
-		start(delivery);
+	delivery->error = run_guarded(send_delivery, delivery, delivery->context);
 	delivery->done = delivery->error != NULL;
-	MemoryContextSwitchTo(before);
 }
 
 /* Claim what is due, in the open transaction, and send it. */

@@ -12,11 +12,12 @@ CREATE TABLE imgexport.queue (
     concurrency   int NOT NULL DEFAULT 10 CHECK (concurrency BETWEEN 1 AND 1000),
     paused        boolean NOT NULL DEFAULT false,
     rate_limit    int CHECK (rate_limit BETWEEN 1 AND 100000),
-    rate_interval interval NOT NULL DEFAULT '1 second' CHECK (rate_interval > '0'),
+    rate_interval interval NOT NULL DEFAULT '1 second'
+                  CHECK (rate_interval > '0' AND rate_interval <= '1 day'),
     host_limit    int CHECK (host_limit BETWEEN 1 AND 1000)
 );
 COMMENT ON TABLE imgexport.queue IS
-    'Queues: how many of their jobs run at once (concurrency, 1 to 1000), whether any do (paused), how many are started within rate_interval (rate_limit, 1 to 100000; none: any number), and how many run at once that fetch from one host (host_limit, 1 to 1000; none: any number).';
+    'Queues: how many of their jobs run at once (concurrency, 1 to 1000), whether any do (paused), how many are started within rate_interval, at most a day (rate_limit, 1 to 100000; none: any number), and how many run at once that fetch from one host (host_limit, 1 to 1000; none: any number).';
 INSERT INTO imgexport.queue (name, concurrency) VALUES ('default', 10), ('batch', 5), ('scrape', 3);
 
 CREATE TABLE imgexport.preset (
