@@ -1,6 +1,6 @@
 # SOAK_JOBS jobs (100,000) at full speed, with their rows deleted as they are done, then a trickle
 # for SOAK_SECONDS (60), then nothing: memory and tables stay flat, and an idle worker idles.
-# The last part has a transaction open that keeps vacuum from its work.
+# The last part, of 40,000 at most, has a transaction open that keeps vacuum from its work.
 use strict;
 use warnings;
 
@@ -86,7 +86,7 @@ $node->safe_psql('watch', 'ALTER SYSTEM RESET autovacuum; SELECT pg_reload_conf(
 my $old = $node->background_psql('postgres');
 $old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM imgexport.job');
 my @took;
-for (my $done = 0; $done < $jobs; $done += $chunk)
+for (my $done = 0; $done < min($jobs, 40_000); $done += $chunk)
 {
 	my $begun = time;
 
