@@ -1,4 +1,4 @@
-# imgexport: the extension by PGXS, the helper programs by plain rules.
+# imgexport: the extension by PGXS, the other programs by plain rules.
 #
 #	make            build everything            make install    and install it
 #	make demo       the main job, on real photographs
@@ -57,6 +57,7 @@ $(SCRIPT): $(sort $(wildcard src/schema/*.sql))
 
 CODEC_PACKAGES = vips pango fontconfig libexif libdeflate libseccomp
 NET_PACKAGES = libcurl libseccomp
+HTTPD_PACKAGES = libmicrohttpd libpq
 PROGRAM_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra $(WERROR) -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 \
 	-fstack-protector-strong -fPIE -Isrc -DIMGEXPORT_VERSION='"$(IMGEXPORT_VERSION)"'
 PROGRAM_LDFLAGS = -pie -Wl,-z,relro,-z,now -lm -lpthread
@@ -73,14 +74,19 @@ endif
 SHARED_OBJECTS := $(patsubst src/%.c,build/%.o,$(wildcard src/wire/*.c src/sandbox/*.c))
 CODEC_OBJECTS := $(patsubst src/%.c,build/%.o,$(wildcard src/codec/*.c src/codec/*/*.c))
 NET_OBJECTS := $(patsubst src/%.c,build/%.o,$(wildcard src/net/*.c))
+HTTPD_OBJECTS := $(patsubst src/%.c,build/%.o,$(wildcard src/httpd/*.c))
 PROGRAMS = build/imgexport-codec build/imgexport-net
+SERVERS = build/imgexport-httpd
 
-build/%.o: src/%.c $(wildcard src/wire/*.h src/sandbox/*.h src/codec/*.h src/net/*.h)
+build/%.o: src/%.c $(wildcard src/wire/*.h src/sandbox/*.h src/codec/*.h src/net/*.h src/httpd/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_CFLAGS) $(if $(PACKAGES),$(shell pkg-config --cflags $(PACKAGES))) -c $< -o $@
 
 build/codec/%.o: PACKAGES = $(CODEC_PACKAGES)
 build/net/%.o: PACKAGES = $(NET_PACKAGES)
+build/httpd/%.o: PACKAGES = $(HTTPD_PACKAGES)
+build/httpd/reply.o: src/httpd/gallery.html
+build/httpd/reply.o: PROGRAM_CFLAGS += -DGALLERY_PAGE='"$(srcdir)/src/httpd/gallery.html"'
 
 build/imgexport-codec: $(CODEC_OBJECTS) $(SHARED_OBJECTS)
 	$(CC) -o $@ $^ $(PROGRAM_LDFLAGS) $(shell pkg-config --libs $(CODEC_PACKAGES))
@@ -88,7 +94,10 @@ build/imgexport-codec: $(CODEC_OBJECTS) $(SHARED_OBJECTS)
 build/imgexport-net: $(NET_OBJECTS) $(SHARED_OBJECTS)
 	$(CC) -o $@ $^ $(PROGRAM_LDFLAGS) $(shell pkg-config --libs $(NET_PACKAGES))
 
-all: $(PROGRAMS)
+build/imgexport-httpd: $(HTTPD_OBJECTS)
+	$(CC) -o $@ $^ $(PROGRAM_LDFLAGS) $(shell pkg-config --libs $(HTTPD_PACKAGES))
+
+all: $(PROGRAMS) $(SERVERS)
 
 # Tests and benchmarks in C --------------------------------------------------
 
@@ -130,13 +139,15 @@ build/fuzz/%_fuzz: build/fuzz/%_fuzz.o $(FUZZ_OBJECTS)
 	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(shell pkg-config --libs $(CODEC_PACKAGES)) -lm
 
 install: install-programs
-install-programs: $(PROGRAMS)
-	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
+install-programs: $(PROGRAMS) $(SERVERS)
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)' '$(DESTDIR)$(bindir)'
 	$(INSTALL_PROGRAM) $(PROGRAMS) '$(DESTDIR)$(pkglibdir)'
+	$(INSTALL_PROGRAM) $(SERVERS) '$(DESTDIR)$(bindir)'
 
 uninstall: uninstall-programs
 uninstall-programs:
 	rm -f $(addprefix '$(DESTDIR)$(pkglibdir)'/,$(notdir $(PROGRAMS)))
+	rm -f $(addprefix '$(DESTDIR)$(bindir)'/,$(notdir $(SERVERS)))
 
 # Objects that a pattern made on the way to a fuzzer are wanted again.
 .SECONDARY: $(FUZZ_OBJECTS)

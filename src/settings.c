@@ -108,6 +108,13 @@ static const IntegerSetting integers[] = {
 	 &settings.fetch_max_redirects, 5, 0, 50, PGC_SUSET, 0, NULL},
 	{"imgexport.fetch_concurrency", "Transfers that a database's worker has under way at most.",
 	 &settings.fetch_concurrency, 50, 1, 500, PGC_SIGHUP, 0, NULL},
+	{"imgexport.store_timeout", "Time limit of one request to a store.",
+	 &settings.store_timeout_ms, 60000, 1, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL},
+	{"imgexport.url_clock_tolerance",
+	 "A signed URL is good for so long after it has expired, as clocks differ.",
+	 &settings.url_clock_tolerance_s, 30, 0, 3600, PGC_SUSET, GUC_UNIT_S, NULL},
+	{"imgexport.variant_lifetime", "A variant that was asked for by URL is kept for so long.",
+	 &settings.variant_lifetime_s, 86400, 1, INT_MAX, PGC_SUSET, GUC_UNIT_S, NULL},
 	{"imgexport.codec_timeout", "Time limit for rendering one request.",
 	 &settings.codec_timeout_ms, 25000, 1, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL},
 	{"imgexport.codec_memory", "Memory of one codec process at most; 0 is no limit.",
@@ -134,6 +141,15 @@ static const TextSetting texts[] = {
 	 "Networks in CIDR form, comma separated, that may be fetched from although they are "
 	 "private.",
 	 &settings.fetch_allowed_networks, "", PGC_SUSET, NULL, NULL},
+	{"imgexport.store_allowed_networks",
+	 "Networks in CIDR form, comma separated, that stores may be in although they are private.",
+	 &settings.store_allowed_networks, "", PGC_SUSET, NULL, NULL},
+	{"imgexport.store_directories",
+	 "Directories that stores of kind file may be in, comma separated; empty is none.",
+	 &settings.store_directories, "", PGC_SIGHUP, NULL, NULL},
+	{"imgexport.secrets_file",
+	 "File of secrets, a line each: name = value; nobody but its owner and group may read it.",
+	 &settings.secrets_file, "", PGC_SIGHUP, NULL, NULL},
 	{"imgexport.allowed_loaders", "Image formats that are read, comma separated.",
 	 &settings.allowed_loaders, "jpeg,png,webp,gif,tiff,heif", PGC_SUSET, check_loaders,
 	 assign_helper_text},
@@ -169,6 +185,12 @@ settings_define(void)
 		DefineCustomStringVariable(row->name, row->description, NULL, row->value, row->fallback,
 								   row->context, 0, row->check, row->assign, NULL);
 	}
+	/* Functions that answer for a server of images set it while they run. */
+	DefineCustomBoolVariable(
+		"imgexport.serves_all",
+		"Whether URLs are made of everybody's images, not only the caller's.", NULL,
+		&settings.serves_all, false, PGC_SUSET,
+		GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL, NULL, NULL);
 	/* What a session's \copy into imgexport.csv_upload remembers between its triggers. */
 	DefineCustomStringVariable("imgexport.uploaded_batch", "The batch of the last upload.",
 							   NULL, &settings.uploaded_batch, "", PGC_USERSET,

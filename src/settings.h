@@ -14,6 +14,12 @@ typedef struct Settings
 	int fetch_max_redirects;
 	char *fetch_allowed_hosts;
 	char *fetch_allowed_networks;
+	int store_timeout_ms;
+	char *store_allowed_networks;
+	char *store_directories;
+	char *secrets_file;
+	int url_clock_tolerance_s;
+	int variant_lifetime_s;
 	int fetch_concurrency;
 	int codec_timeout_ms;
 	int codec_memory_mb;
@@ -26,6 +32,7 @@ typedef struct Settings
 	int helper_max_requests;
 	char *helper_directory; /* "": PostgreSQL's pkglibdir */
 	char *schedule_timezone;
+	bool serves_all;
 	char *uploaded_batch;
 	char *uploaded_products;
 } Settings;

@@ -1,10 +1,12 @@
 /*
  * fetch.c
- *		img_fetch: the bytes behind a URL, now.
+ *		img_fetch: the bytes behind a URL, now; and requests to stores.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -15,12 +17,14 @@
 #include "settings.h"
 
 PG_FUNCTION_INFO_V1(img_fetch);
+PG_FUNCTION_INFO_V1(imgexport_call_http);
 
 /* The network process reports its own time limit; ours is for when it does not. */
 #define REPORT_TIME_MS 2000
 
 typedef struct FetchAnswer
 {
+	int http_status;
 	bytea *body;
 	HelperError *error;
 } FetchAnswer;
@@ -40,6 +44,23 @@ fetch_request(const char *url, int timeout_ms)
 						  .allowed_networks = settings.fetch_allowed_networks};
 }
 
+/*
+ * A request to a store.  Only an administrator says where stores are, so that hosts need not
+ * be listed, and private networks are listed apart from those that jobs may fetch from.
+ */
+FetchRequest
+store_request(const char *method, const char *url, const char *headers)
+{
+	FetchRequest request = fetch_request(url, settings.store_timeout_ms);
+
+	request.method = method;
+	request.headers = headers;
+	request.max_redirects = 0;
+	request.allowed_hosts = "";
+	request.allowed_networks = settings.store_allowed_networks;
+	return request;
+}
+
 static void
 take_answer(const Frame *frame, void *state, bool *finished)
 {
@@ -57,6 +78,7 @@ take_answer(const Frame *frame, void *state, bool *finished)
 		session_broken("an answer that is no transfer");
 	if (frame->fd_count != 1 || !bulk_is_valid(frame->fds[0], fetched.length))
 		session_broken("a body that is not what it said");
+	answer->http_status = fetched.http_status;
 	answer->body = bulk_read(frame->fds[0], fetched.length);
 }
 
@@ -74,31 +96,56 @@ timeout_in_ms(const Interval *timeout)
 	return Max(1, (int) (seconds * 1000));
 }
 
+/* Send a request through this session's network process, and wait for what comes of it. */
+static FetchAnswer
+send(const FetchRequest *request)
+{
+	static uint8 body[FRAME_MAX_BYTES];
+	FetchAnswer answer = {0};
+	Packer packer;
+
+	packer_init(&packer, body, sizeof body);
+	pack_fetch_request(&packer, request);
+	if (packer.overflow)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("url is longer than %d bytes", FRAME_MAX_BYTES)));
+	session_request(HELPER_NET, FRAME_FETCH, body, packer.used, NULL, 0,
+					request->timeout_ms + REPORT_TIME_MS, take_answer, &answer);
+	if (answer.error != NULL)
+		helper_error_raise(answer.error);
+	return answer;
+}
+
 /* img_fetch(url text, timeout interval) returns bytea */
 Datum
 img_fetch(PG_FUNCTION_ARGS)
 {
-	static uint8 body[FRAME_MAX_BYTES];
 	int timeout_ms = settings.fetch_timeout_ms;
 	char *url;
 	FetchRequest request;
-	Packer packer;
-	FetchAnswer answer = {0};
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	url = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (!PG_ARGISNULL(1))
 		timeout_ms = timeout_in_ms(PG_GETARG_INTERVAL_P(1));
-	packer_init(&packer, body, sizeof body);
 	request = fetch_request(pg_server_to_any(url, strlen(url), PG_UTF8), timeout_ms);
-	pack_fetch_request(&packer, &request);
-	if (packer.overflow)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("url is longer than %d bytes", FRAME_MAX_BYTES)));
-	session_request(HELPER_NET, FRAME_FETCH, body, packer.used, NULL, 0,
-					timeout_ms + REPORT_TIME_MS, take_answer, &answer);
-	if (answer.error != NULL)
-		helper_error_raise(answer.error);
-	PG_RETURN_BYTEA_P(answer.body);
+	PG_RETURN_BYTEA_P(send(&request).body);
+}
+
+/* imgexport.call_http(method text, url text, headers text, OUT status int, OUT body bytea) */
+Datum
+imgexport_call_http(PG_FUNCTION_ARGS)
+{
+	FetchRequest request = store_request(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+										 text_to_cstring(PG_GETARG_TEXT_PP(1)),
+										 text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	FetchAnswer answer = send(&request);
+	Datum values[2] = {Int32GetDatum(answer.http_status), PointerGetDatum(answer.body)};
+	bool nulls[2] = {false, false};
+	TupleDesc columns;
+
+	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "call_http returns no row");
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(columns, values, nulls)));
 }

@@ -8,5 +8,6 @@
 #include "wire/message.h"
 
 FetchRequest fetch_request(const char *url, int timeout_ms);
+FetchRequest store_request(const char *method, const char *url, const char *headers);
 
 #endif

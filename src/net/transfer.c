@@ -471,6 +471,22 @@ fail_refused(Transfer *transfer, TransferResult *result, const char *shown)
 	}
 }
 
+/* To what we send, a server says why it will not have it; a fetched page is nobody's news. */
+static void
+quote_answer(Transfer *transfer, TransferResult *result)
+{
+	char text[161];
+	ssize_t got = transfer->upload < 0 ? 0 : pread(transfer->body, text, sizeof text - 1, 0);
+
+	if (got <= 0)
+		return;
+	for (ssize_t i = 0; i < got; i++)
+		if (text[i] < ' ' || text[i] > '~')
+			text[i] = ' ';
+	text[got] = '\0';
+	snprintf(result->detail, sizeof result->detail, "It says: %s", text);
+}
+
 static void
 fail_status(Transfer *transfer, TransferResult *result, const char *shown, long status)
 {
@@ -479,6 +495,7 @@ fail_status(Transfer *transfer, TransferResult *result, const char *shown, long 
 
 	fail(result, temporary ? FAILURE_TRANSFER : FAILURE_TRANSFER_FINAL,
 		 "server answered %ld for %s", status, shown);
+	quote_answer(transfer, result);
 	result->failure.http_status = (int) status;
 	if (curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK &&
 		retry_after > 0)
@@ -515,14 +532,18 @@ static void
 succeed(Transfer *transfer, TransferResult *result, const char *shown, long status)
 {
 	char *type = NULL;
+	struct curl_header *etag = NULL;
 
 	curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
+	(void) curl_easy_header(transfer->easy, "ETag", 0, CURLH_HEADER, -1, &etag);
+	snprintf(result->etag, sizeof result->etag, "%s", etag ? etag->value : "");
 	snprintf(result->url, sizeof result->url, "%s", shown);
 	snprintf(result->content_type, sizeof result->content_type, "%s", type ? type : "");
 	result->fetched =
 		(Fetched){.http_status = (int) status,
 				  .url = result->url,
 				  .content_type = result->content_type,
+				  .etag = result->etag,
 				  .length = transfer->received,
 				  .redirects = transfer->redirects,
 				  .dns_us = time_us(transfer->easy, CURLINFO_NAMELOOKUP_TIME_T),

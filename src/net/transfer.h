@@ -49,6 +49,7 @@ typedef struct TransferResult
 	char hint[160];
 	char url[2048];
 	char content_type[256];
+	char etag[128];
 } TransferResult;
 
 Transfer *transfer_new(uint32_t id, const FetchRequest *request, int upload,

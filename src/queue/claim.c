@@ -46,7 +46,7 @@ static WorkerStatement claim_statement = {
 	" FROM chosen WHERE job.batch_id = chosen.batch_id AND job.job_id = chosen.job_id"
 	" RETURNING job.batch_id, job.job_id, queue, owner::text, attempts, max_attempts, notify,"
 	" expires_in, preset, recipe, outputs, metadata, source_url, source, base_url, base, host,"
-	" deadline, on_error, run_at",
+	" deadline, on_error, run_at, store",
 	11,
 	{TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
 	 TIMESTAMPTZOID, INT4OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZARRAYOID},
@@ -73,7 +73,8 @@ enum
 	COLUMN_HOST,
 	COLUMN_DEADLINE,
 	COLUMN_ON_ERROR,
-	COLUMN_RUN_AT
+	COLUMN_RUN_AT,
+	COLUMN_STORE
 };
 
 static Datum
@@ -156,6 +157,7 @@ read_task(int row, TimestampTz now)
 		*task->expires_in = *DatumGetIntervalP(expires_in);
 	}
 	task->preset = text_value(row, COLUMN_PRESET);
+	task->store = text_value(row, COLUMN_STORE);
 	task->recipe = json_value(row, COLUMN_RECIPE);
 	task->outputs = json_value(row, COLUMN_OUTPUTS);
 	task->metadata = json_value(row, COLUMN_METADATA);

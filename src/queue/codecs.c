@@ -87,7 +87,7 @@ finish_rendering(Codec *codec)
 	else if (failed == task->output_count)
 		task_fail(task, task->answer.renderings[0].error);
 	else
-		task_done(task);
+		objects_begin(task);
 }
 
 /* A codec goes; what it had not begun waits for another one. */

@@ -49,22 +49,24 @@ static WorkerStatement lock_statement = {
 
 static WorkerStatement image_statement = {
 	"INSERT INTO imgexport.image (batch_id, job_id, owner, name, format, width, height, bytes,"
-	" sha256, data, metadata, created_at, expires_at, source_url)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, sha256($9), $9, $10, $11, $11 + $12, $13)",
-	13,
+	" sha256, data, metadata, created_at, expires_at, source_url, store, key)"
+	" SELECT $1, $2, $3, $4, $5, $6, $7, $8, coalesce($16, sha256($9)), $9, $10, $11,"
+	" $11 + coalesce($12, s.retention), $13, s.name, $15"
+	" FROM imgexport.store s WHERE s.name = coalesce($14, 'table')",
+	16,
 	{UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT8OID, BYTEAOID, JSONBOID,
-	 TIMESTAMPTZOID, INTERVALOID, TEXTOID},
+	 TIMESTAMPTZOID, INTERVALOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID},
 	NULL};
 
 /* Jobs, the counts of their batches, and the outbox of webhooks. */
 static WorkerStatement complete_statement = {
 	"WITH d AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1) AS d(batch_id uuid,"
 	" job_id uuid, attempts int, state text, run_at timestamptz, error text, error_code text,"
-	" warnings jsonb, timings jsonb)),"
+	" warnings jsonb, timings jsonb, source_bytes int8)),"
 	" done AS ("
 	" UPDATE imgexport.job j SET state = d.state, worker = NULL, lease_until = NULL,"
 	" run_at = coalesce(d.run_at, j.run_at), error = d.error, error_code = d.error_code,"
-	" warnings = d.warnings, timings = d.timings,"
+	" warnings = d.warnings, timings = d.timings, source_bytes = d.source_bytes,"
 	" finished_at = CASE WHEN d.state <> 'pending' THEN $3 END"
 	" FROM d WHERE (j.batch_id, j.job_id, j.attempts) = (d.batch_id, d.job_id, d.attempts)"
 	" AND j.worker = $2 AND j.state LIKE 'processing'"
@@ -169,6 +171,8 @@ append_task(StringInfo json, const Task *task)
 		append_text(json, "error", task->error->message);
 		append_text(json, "error_code", unpack_sql_state(task->error->sqlstate));
 	}
+	if (task->source_bytes > 0)
+		appendStringInfo(json, ", \"source_bytes\": " UINT64_FORMAT, task->source_bytes);
 	append_warnings(json, task);
 	append_timings(json, task);
 	appendStringInfoChar(json, '}');
@@ -219,11 +223,21 @@ mark_lost(Finished *batch, uint64 rows)
 	}
 }
 
-static void
-insert_image(Task *task, const char *name, const Rendering *rendering, const char *url)
+/* Where the bytes of an image are: here, or as an object in the store of its task. */
+typedef struct Place
 {
-	char nulls[] = "             ";
+	const char *store; /* NULL: the table */
+	const char *key;
+	bytea *sha256;
+} Place;
+
+static void
+insert_image(Task *task, const char *name, const Rendering *rendering, Place place,
+			 const char *url)
+{
+	char nulls[] = "                ";
 	bool has_size = rendering != NULL && rendering->width > 0;
+	bool has_data = rendering != NULL && place.key == NULL;
 	Datum values[] = {UUIDPGetDatum(&task->batch_id),
 					  UUIDPGetDatum(&task->job_id),
 					  CStringGetTextDatum(task->owner),
@@ -232,21 +246,42 @@ insert_image(Task *task, const char *name, const Rendering *rendering, const cha
 					  Int32GetDatum(has_size ? rendering->width : 0),
 					  Int32GetDatum(has_size ? rendering->height : 0),
 					  Int64GetDatum(rendering ? VARSIZE(rendering->data) - VARHDRSZ : 0),
-					  PointerGetDatum(rendering ? rendering->data : NULL),
+					  PointerGetDatum(has_data ? rendering->data : NULL),
 					  JsonbPGetDatum(task->metadata),
 					  TimestampTzGetDatum(task->done_at),
 					  IntervalPGetDatum(task->expires_in),
-					  url ? CStringGetTextDatum(url) : (Datum) 0};
+					  url ? CStringGetTextDatum(url) : (Datum) 0,
+					  place.store ? CStringGetTextDatum(place.store) : (Datum) 0,
+					  place.key ? CStringGetTextDatum(place.key) : (Datum) 0,
+					  PointerGetDatum(place.sha256)};
 
 	nulls[4] = rendering && rendering->format[0] ? ' ' : 'n';
 	nulls[5] = nulls[6] = has_size ? ' ' : 'n';
-	nulls[7] = nulls[8] = rendering ? ' ' : 'n';
+	nulls[7] = rendering ? ' ' : 'n';
+	nulls[8] = has_data ? ' ' : 'n';
 	nulls[9] = task->metadata ? ' ' : 'n';
 	nulls[11] = task->expires_in ? ' ' : 'n';
 	nulls[12] = url ? ' ' : 'n';
-	worker_execute(&image_statement, values, nulls);
+	nulls[13] = place.store ? ' ' : 'n';
+	nulls[14] = place.key ? ' ' : 'n';
+	nulls[15] = place.sha256 ? ' ' : 'n';
+	if (worker_execute(&image_statement, values, nulls) == 0)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("store \"%s\" does not exist any more", place.store)));
 	worker.counters.images += rendering != NULL;
 	worker.counters.image_bytes += rendering ? VARSIZE(rendering->data) - VARHDRSZ : 0;
+}
+
+static void
+insert_output(Task *task, int output)
+{
+	Place place = {.store = task->store};
+
+	if (task->answer.renderings[output].data == NULL)
+		return;
+	place.key = objects_key(task, output, &place.sha256);
+	insert_image(task, task->images[output].name, &task->answer.renderings[output], place,
+				 NULL);
 }
 
 /* The source as it came, where nothing could be made of it. */
@@ -258,7 +293,7 @@ insert_original(Task *task)
 		sniff_format((const uint8 *) VARDATA(original.data), VARSIZE(original.data) - VARHDRSZ);
 
 	strlcpy(original.format, format ? format : "", sizeof original.format);
-	insert_image(task, "original", &original, NULL);
+	insert_image(task, "original", &original, (Place){0}, NULL);
 	pfree(original.data);
 }
 
@@ -279,16 +314,15 @@ insert_images(Task *task)
 	if (task->error == NULL)
 	{
 		for (int i = 0; i < task->output_count; i++)
-			if (task->answer.renderings[i].data != NULL)
-				insert_image(task, task->images[i].name, &task->answer.renderings[i], NULL);
+			insert_output(task, i);
 	}
 	else if (task->on_error == ON_ERROR_KEEP_ORIGINAL)
 		insert_original(task);
 	else
-		insert_image(task, "original", NULL, task->source.url);
+		insert_image(task, "original", NULL, (Place){0}, task->source.url);
 	INSTR_TIME_SET_CURRENT(took);
 	INSTR_TIME_SUBTRACT(took, start);
-	task->store_us = INSTR_TIME_GET_MICROSEC(took);
+	task->store_us += INSTR_TIME_GET_MICROSEC(took);
 }
 
 /* Tell whoever listens of the end of a job. */

@@ -81,11 +81,14 @@ pool_advance(void)
 long
 pool_wait_ms(void)
 {
-	long waits[] = {transfers_wait_ms(), codecs_wait_ms(), complete_wait_ms()};
+	long waits[] = {transfers_wait_ms(), codecs_wait_ms(), objects_wait_ms(),
+					complete_wait_ms()};
 	long shortest = -1;
 	dlist_iter iter;
 
 	/* Made in this round, taken up in the next. */
+	if (deliver_is_waiting() || remove_is_waiting())
+		return 0;
 	dlist_foreach(iter, &worker.tasks) if (dlist_container(Task, link, iter.cur)->state ==
 										   TASK_READY) return 0;
 	for (int i = 0; i < lengthof(waits); i++)

@@ -24,7 +24,7 @@
 #include "wire/sniff.h"
 
 static WorkerStatement preset_statement = {
-	"SELECT recipe, outputs, expires_in FROM imgexport.preset WHERE name = $1",
+	"SELECT recipe, outputs, expires_in, store FROM imgexport.preset WHERE name = $1",
 	1,
 	{TEXTOID},
 	NULL};
@@ -34,13 +34,13 @@ static void
 apply_preset(Task *task)
 {
 	Datum values[] = {CStringGetTextDatum(task->preset)};
-	Datum columns[3];
-	bool nulls[3];
+	Datum columns[4];
+	bool nulls[4];
 
 	if (worker_execute(&preset_statement, values, NULL) == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("preset \"%s\" does not exist", task->preset)));
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < lengthof(columns); i++)
 		columns[i] =
 			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &nulls[i]);
 	if (task->recipe == NULL && !nulls[0])
@@ -52,6 +52,8 @@ apply_preset(Task *task)
 		task->expires_in = palloc(sizeof(Interval));
 		*task->expires_in = *DatumGetIntervalP(columns[2]);
 	}
+	if (task->store == NULL && !nulls[3])
+		task->store = TextDatumGetCString(columns[3]);
 }
 
 /* A base that is no image is left out, and the job says so. */
@@ -95,6 +97,7 @@ apply_recipe(Task *task, RecipeContext *context)
 	LazyImage *image;
 
 	keep_original(task);
+	task->source_bytes = task->source.length;
 	task->source.fd = -1;
 	image = lazy_image_of_memfd(fd, task->source.length, task->context);
 	if (task->recipe != NULL)

@@ -111,6 +111,7 @@ task_phase(TaskState state)
 		case TASK_WAITING:
 		case TASK_RENDERING:
 			return "render";
+		case TASK_STORING:
 		case TASK_DONE:
 			return "store";
 	}

@@ -2,9 +2,9 @@
  * task.h
  *		A job in work: from its claim to its completion.
  *
- *	FETCHING -> READY -> WAITING -> RENDERING -> DONE
+ *	FETCHING -> READY -> WAITING -> RENDERING -> STORING -> DONE
  *
- * A job with its bytes in the row starts READY; a failure leads from anywhere to DONE.
+ * What is kept in the table is never STORING.  A job with its bytes in the row starts READY; a failure leads from anywhere to DONE.
  */
 #ifndef IMGEXPORT_QUEUE_TASK_H
 #define IMGEXPORT_QUEUE_TASK_H
@@ -26,6 +26,7 @@ typedef enum TaskState
 	TASK_READY,		/* its bytes are here; the recipe is to be evaluated */
 	TASK_WAITING,	/* its request is ready; a codec is to be free */
 	TASK_RENDERING, /* a codec works on it */
+	TASK_STORING,	/* its outputs are on their way into a store */
 	TASK_DONE		/* to be written down */
 } TaskState;
 
@@ -55,6 +56,8 @@ typedef struct TaskInput
 	uint64 length;
 } TaskInput;
 
+typedef struct Object Object;
+
 typedef struct Task
 {
 	dlist_node link;
@@ -73,6 +76,7 @@ typedef struct Task
 	bool notify;
 	Interval *expires_in; /* NULL: never, or the preset's */
 	char *preset;
+	char *store; /* NULL: the preset's, or the table */
 	Jsonb *recipe;
 	Jsonb *outputs;
 	Jsonb *metadata;
@@ -81,10 +85,13 @@ typedef struct Task
 	bool wants_base; /* whether or not it comes */
 	int original;	 /* memfd of the source, for ON_ERROR_KEEP_ORIGINAL; -1: not kept */
 	uint64 original_length;
+	uint64 source_bytes;
 	int output_count;
 	NamedImage *images;
 	RenderMessage message;
 	RenderAnswer answer;
+	Object *objects; /* of each output, once they are on their way; see objects.c */
+	TimestampTz storing_since;
 	HelperError *error; /* the job has failed */
 	TaskState failed_in;
 	List *warnings; /* of char * */

@@ -135,6 +135,14 @@ static WorkerStatement dependency_statement = {
 	{TIMESTAMPTZOID},
 	NULL};
 
+static WorkerStatement recover_removals_statement = {
+	"UPDATE imgexport.removal SET state = 'pending', worker = NULL, lease_until = NULL"
+	" WHERE state = 'processing' AND worker IS DISTINCT FROM $3"
+	" AND (starts_with(worker, $2) OR lease_until < $1)",
+	3,
+	{TIMESTAMPTZOID, TEXTOID, TEXTOID},
+	NULL};
+
 /* When there is something to do next, by kind; a job that is due may still wait for room. */
 static WorkerStatement next_statement = {
 	"SELECT (SELECT min(run_at) FROM imgexport.job"
@@ -143,6 +151,7 @@ static WorkerStatement next_statement = {
 	"NULL),"
 	" (SELECT min(next_run) FROM imgexport.schedule WHERE enabled),"
 	" (SELECT min(run_at) FROM imgexport.delivery WHERE state = 'pending'),"
+	" (SELECT min(run_at) FROM imgexport.removal WHERE state = 'pending'),"
 	" EXISTS (SELECT FROM imgexport.job WHERE state = 'pending' AND depends_on IS NOT NULL)",
 	1,
 	{TIMESTAMPTZOID},
@@ -153,6 +162,8 @@ static WorkerStatement next_lease_statement = {
 	"SELECT least((SELECT lease_until FROM imgexport.job"
 	"  WHERE state = 'processing' AND worker <> $1 ORDER BY lease_until LIMIT 1),"
 	" (SELECT lease_until FROM imgexport.delivery"
+	"  WHERE state = 'processing' AND worker <> $1 ORDER BY lease_until LIMIT 1),"
+	" (SELECT lease_until FROM imgexport.removal"
 	"  WHERE state = 'processing' AND worker <> $1 ORDER BY lease_until LIMIT 1))",
 	1,
 	{TEXTOID},
@@ -165,6 +176,7 @@ enum
 	NEXT_DEADLINE,
 	NEXT_SCHEDULE,
 	NEXT_DELIVERY,
+	NEXT_REMOVAL,
 	NEXT_DEPENDENCY,
 	NEXT_COUNT = NEXT_DEPENDENCY
 };
@@ -186,6 +198,7 @@ recover(TimestampTz now)
 		worker.look = true;
 	}
 	worker_execute(&recover_deliveries_statement, values, NULL);
+	worker_execute(&recover_removals_statement, values, NULL);
 }
 
 /* At the start: claims of the worker that was here before are nobody's. */
@@ -235,6 +248,8 @@ tidy(const TimestampTz *next, TimestampTz now)
 		changed += worker_execute(&dependency_statement, values, NULL);
 	if (is_due(next, NEXT_DELIVERY, now))
 		deliver_claim(now);
+	if (is_due(next, NEXT_REMOVAL, now))
+		remove_claim(now);
 	return changed > 0;
 }
 
@@ -376,6 +391,7 @@ upkeep_end_overdue(void)
 		before = MemoryContextSwitchTo(task->context);
 		inputs_drop(task);
 		codecs_drop(task);
+		objects_drop(task);
 		task_fail(task,
 				  helper_error(ERRCODE_IMAGE_TIMEOUT, false,
 							   psprintf("deadline passed in phase %s", task_phase(task->state)),

@@ -126,9 +126,10 @@ progress(void)
 	dlist_iter iter;
 
 	dlist_foreach(iter, &worker.tasks) counts[dlist_container(Task, link, iter.cur)->state]++;
-	snprintf(text, sizeof text, "%d jobs: %d in fetch, %d in recipe, %d wait, %d in render",
+	snprintf(text, sizeof text,
+			 "%d jobs: %d in fetch, %d in recipe, %d wait, %d in render, %d in store",
 			 worker.task_count, counts[TASK_FETCHING], counts[TASK_READY], counts[TASK_WAITING],
-			 counts[TASK_RENDERING]);
+			 counts[TASK_RENDERING], counts[TASK_STORING]);
 	return text;
 }
 
@@ -271,6 +272,7 @@ worker_forget(Task *task)
 {
 	inputs_drop(task);
 	codecs_drop(task);
+	objects_drop(task);
 	dlist_delete(&task->link);
 	worker.task_count--;
 	task_free(task);
@@ -393,9 +395,11 @@ run(void)
 		upkeep_end_overdue();
 		complete_done();
 		deliver_finished();
+		remove_finished();
 		publish_counters();
 		look_for_work();
 		prepare_ready();
+		objects_send();
 		pool_advance();
 		upkeep_renew();
 		publish_counters();

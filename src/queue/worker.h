@@ -32,7 +32,7 @@ typedef struct WorkerStatement
 {
 	const char *text;
 	int argument_count;
-	Oid types[13];
+	Oid types[16];
 	SPIPlanPtr plan;
 } WorkerStatement;
 
@@ -70,6 +70,20 @@ void codecs_drop(Task *task);
 void codecs_advance(void);
 long codecs_wait_ms(void);
 int codecs_sockets(int *sockets, int room);
+
+/* objects.c */
+void objects_begin(Task *task);
+void objects_drop(Task *task);
+const char *objects_key(const Task *task, int output, bytea **sha256);
+bool objects_has(const char *store, const char *key);
+void objects_send(void);
+long objects_wait_ms(void);
+
+/* remove.c */
+void remove_claim(TimestampTz now);
+void remove_finished(void);
+bool remove_is_waiting(void);
+bool remove_is_busy_with(const char *store, const char *key);
 
 /* pool.c */
 Helper *worker_start_helper(HelperKind kind);

@@ -25,6 +25,7 @@ CREATE TABLE imgexport.preset (
     recipe      jsonb CHECK (imgexport.validate_recipe(recipe)),
     outputs     jsonb CHECK (imgexport.validate_outputs(outputs)),
     expires_in  interval CHECK (expires_in > '0'),
+    store       text REFERENCES imgexport.store ON UPDATE CASCADE,
     description text
 );
 COMMENT ON TABLE imgexport.preset IS
@@ -46,6 +47,9 @@ INSERT INTO imgexport.preset (name, outputs, description) VALUES
                                                    "background": "transparent"}}], "format": "png"}}',
      'a studio shot without its ground, cut out, with a shadow; also in 600x400 and 1200x800'),
     ('compress', '{"compressed": {"quality": 50}}', 'the same format, smaller'),
+    ('process', '{"optimized": {"quality": 80},
+                  "thumbnail": {"steps": [{"thumbnail": {"width": 256, "height": 256}}]}}',
+     'the same format, smaller by little that is seen, and inside 256 pixels'),
     ('thumbnails', '{"small":  {"steps": [{"thumbnail": {"width": 128, "height": 128}}], "format": "webp"},
                      "medium": {"steps": [{"thumbnail": {"width": 256, "height": 256}}], "format": "webp"},
                      "large":  {"steps": [{"thumbnail": {"width": 512, "height": 512}}], "format": "webp"}}',
@@ -102,6 +106,7 @@ CREATE TABLE imgexport.job (
     on_error      text NOT NULL DEFAULT 'fail'
                   CHECK (on_error IN ('fail', 'skip', 'keep_original', 'store_url')),
     expires_in    interval CHECK (expires_in > '0'),
+    store         text,
     notify        boolean NOT NULL DEFAULT false,
     webhook_url   text CHECK (webhook_url ~* '^https?://'),
     metadata      jsonb,
@@ -119,6 +124,7 @@ CREATE TABLE imgexport.job (
     error_code    text,
     warnings      jsonb,
     timings       jsonb,
+    source_bytes  int8,
     created_at    timestamptz NOT NULL DEFAULT now(),
     started_at    timestamptz,
     finished_at   timestamptz,
@@ -168,6 +174,8 @@ CREATE TABLE imgexport.image (
     height     int,
     bytes      int8,
     sha256     bytea,
+    store      text NOT NULL DEFAULT 'table',
+    key        text,
     data       bytea,
     source_url text,
     metadata   jsonb,
@@ -176,13 +184,17 @@ CREATE TABLE imgexport.image (
     PRIMARY KEY (batch_id, job_id, image_id),
     UNIQUE (batch_id, job_id, name),
     FOREIGN KEY (batch_id, job_id) REFERENCES imgexport.job ON DELETE CASCADE,
-    CONSTRAINT data_or_url CHECK
-        (data IS NOT NULL AND num_nulls(bytes, sha256) = 0 OR source_url IS NOT NULL)
+    CONSTRAINT somewhere CHECK
+        (num_nonnulls(data, key) = 1 AND num_nulls(bytes, sha256) = 0
+         OR source_url IS NOT NULL)
 );
 ALTER TABLE imgexport.image ALTER data SET STORAGE EXTERNAL;
-COMMENT ON TABLE imgexport.image IS 'What jobs have made: one row an output. Where nothing could be made and the job says store_url, a row has only source_url.';
+COMMENT ON TABLE imgexport.image IS 'What jobs have made: one row an output, with its bytes as data or, in a store elsewhere, under key. Where nothing could be made and the job says store_url, a row has only source_url.';
 CREATE INDEX image_expiry ON imgexport.image (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX image_age ON imgexport.image (created_at);
+-- URLs name an image by its id alone; an object stays while any row names its key.
+CREATE INDEX image_id ON imgexport.image (image_id);
+CREATE INDEX image_object ON imgexport.image (store, key) WHERE key IS NOT NULL;
 
 -- Owners see their own rows; superusers and the worker see all.
 ALTER TABLE imgexport.batch ENABLE ROW LEVEL SECURITY;
@@ -199,7 +211,7 @@ CREATE POLICY owner ON imgexport.image USING (owner = current_user);
 SELECT pg_catalog.pg_extension_config_dump('imgexport.queue',
     $$WHERE name NOT IN ('default', 'batch', 'scrape')$$);
 SELECT pg_catalog.pg_extension_config_dump('imgexport.preset',
-    $$WHERE name NOT IN ('export', 'export-high', 'export-low', 'jpeg', 'product', 'compress',
+    $$WHERE name NOT IN ('export', 'export-high', 'export-low', 'jpeg', 'product', 'compress', 'process',
                          'thumbnails', 'scrape')$$);
 SELECT pg_catalog.pg_extension_config_dump('imgexport.batch', '');
 SELECT pg_catalog.pg_extension_config_dump('imgexport.product', '');

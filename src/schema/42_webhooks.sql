@@ -49,18 +49,6 @@ CREATE POLICY owner ON imgexport.delivery USING (owner = current_user);
 SELECT pg_catalog.pg_extension_config_dump('imgexport.webhook', '');
 SELECT pg_catalog.pg_extension_config_dump('imgexport.delivery', '');
 
-CREATE FUNCTION imgexport.hmac_sha256(message bytea, key bytea) RETURNS bytea
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'imgexport_hmac_sha256';
-COMMENT ON FUNCTION imgexport.hmac_sha256(bytea, bytea) IS
-    'HMAC-SHA256 (RFC 2104) of a message: 32 bytes. Errors: none.';
-REVOKE ALL ON FUNCTION imgexport.hmac_sha256(bytea, bytea) FROM PUBLIC;
-
-CREATE FUNCTION imgexport.same_bytes(a bytea, b bytea) RETURNS boolean
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'imgexport_same_bytes';
-COMMENT ON FUNCTION imgexport.same_bytes(bytea, bytea) IS
-    'Whether two values are equal, in a time that does not tell where they differ: for signatures. Errors: none.';
-REVOKE ALL ON FUNCTION imgexport.same_bytes(bytea, bytea) FROM PUBLIC;
-
 CREATE FUNCTION imgexport.sign_webhook(id text, at timestamptz, body bytea, secret text)
     RETURNS text
     LANGUAGE sql STABLE STRICT PARALLEL SAFE

@@ -49,3 +49,6 @@ CREATE FUNCTION imgexport.hosts(OUT database name, OUT host text, OUT running in
 COMMENT ON FUNCTION imgexport.hosts() IS
     'The hosts that jobs have fetched from lately, the 1024 last used ones: transfers under way, done and failed, bytes, milliseconds; and whether the circuit breaker keeps jobs from it, until when, after which error. Errors: none; no rows where imgexport is not preloaded.';
 REVOKE ALL ON FUNCTION imgexport.hosts() FROM PUBLIC;
+
+CREATE TRIGGER remove_object AFTER DELETE ON imgexport.image
+    FOR EACH ROW WHEN (OLD.key IS NOT NULL) EXECUTE FUNCTION imgexport.remove_object();

@@ -30,7 +30,8 @@ REVOKE ALL ON FUNCTION imgexport.claim_key() FROM PUBLIC;
 CREATE TRIGGER claim_key BEFORE INSERT ON imgexport.job
     FOR EACH ROW WHEN (NEW.unique_key IS NOT NULL) EXECUTE FUNCTION imgexport.claim_key();
 
-CREATE FUNCTION imgexport.check_submission(preset text, queue text) RETURNS void
+CREATE FUNCTION imgexport.check_submission(preset text, queue text, store text DEFAULT NULL)
+    RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -46,6 +47,11 @@ BEGIN
             MESSAGE = format('queue "%s" does not exist', queue),
             HINT = 'The table imgexport.queue lists those that do.';
     END IF;
+    IF store IS NOT NULL AND NOT EXISTS (SELECT FROM imgexport.store s WHERE s.name = store) THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('store "%s" does not exist', store),
+            HINT = 'The table imgexport.store lists those that do.';
+    END IF;
     IF NOT imgexport.is_preloaded() THEN
         RAISE WARNING USING
             MESSAGE = 'no worker will run this job',
@@ -56,9 +62,9 @@ BEGIN
             HINT = 'imgexport.enabled is off.';
     END IF;
 END $$;
-COMMENT ON FUNCTION imgexport.check_submission(text, text) IS
-    'Raise what is wrong with a preset or queue, and warn where no worker runs. Errors: 22023.';
-REVOKE ALL ON FUNCTION imgexport.check_submission(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION imgexport.check_submission(text, text, text) IS
+    'Raise what is wrong with a preset, queue or store, and warn where no worker runs. Errors: 22023.';
+REVOKE ALL ON FUNCTION imgexport.check_submission(text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.submit(source_url text DEFAULT NULL, source bytea DEFAULT NULL,
         recipe jsonb DEFAULT NULL, outputs jsonb DEFAULT NULL, preset text DEFAULT NULL,
@@ -67,7 +73,7 @@ CREATE FUNCTION imgexport.submit(source_url text DEFAULT NULL, source bytea DEFA
         expires_in interval DEFAULT NULL, notify boolean DEFAULT false,
         metadata jsonb DEFAULT NULL, urls text[] DEFAULT NULL, webhook_url text DEFAULT NULL,
         on_error text DEFAULT 'fail', deadline timestamptz DEFAULT NULL,
-        unique_key text DEFAULT NULL) RETURNS uuid
+        unique_key text DEFAULT NULL, store text DEFAULT NULL) RETURNS uuid
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -84,13 +90,13 @@ BEGIN
         RAISE invalid_parameter_value USING
             MESSAGE = 'unique_key is the key of one job, and urls are several';
     END IF;
-    PERFORM imgexport.check_submission(preset, queue);
+    PERFORM imgexport.check_submission(preset, queue, store);
     INSERT INTO imgexport.job (batch_id, source_url, source, recipe, outputs, preset, base_url,
                                base, queue, priority, run_at, max_attempts, expires_in, notify,
-                               metadata, on_error, deadline, unique_key)
+                               metadata, on_error, deadline, unique_key, store)
     SELECT batch, url, source, recipe, outputs, preset, base_url, base, queue, priority,
            coalesce(run_at, now()), max_attempts, expires_in, notify, metadata, on_error,
-           deadline, unique_key
+           deadline, unique_key, store
     FROM unnest(sources) AS url;
     GET DIAGNOSTICS inserted = ROW_COUNT;
     IF inserted = 0 AND unique_key IS NOT NULL THEN
@@ -102,10 +108,10 @@ BEGIN
     RETURN batch;
 END $$;
 COMMENT ON FUNCTION imgexport.submit(text, bytea, jsonb, jsonb, text, text, bytea, text, int,
-        timestamptz, int, interval, boolean, jsonb, text[], text, text, timestamptz, text) IS
-    'Hand in one job, or one for each of urls, as a batch; returns its id. One of source_url, source and urls: http or https, or an image. recipe, outputs: as in img_apply and img_export. preset: what these leave out is taken from it. base_url, base: an image that is laid under (img_composite). queue: default ''default''. priority: higher ones first, default 0. run_at: not before, default now. max_attempts: 1 to 100, default 5. expires_in: outputs are deleted after so long, default never. notify: NOTIFY imgexport when done, default false. metadata: goes with the outputs. webhook_url: who is told when all are done. on_error: what a job that cannot be done comes to: fail (default), skip, keep_original, store_url. deadline: not after, default never. unique_key: while a job of the caller with this key is open, its batch is returned and nothing is inserted. Errors: 22023 an argument, 23514 a URL; a WARNING where no worker runs.';
+        timestamptz, int, interval, boolean, jsonb, text[], text, text, timestamptz, text, text) IS
+    'Hand in one job, or one for each of urls, as a batch; returns its id. One of source_url, source and urls: http or https, or an image. recipe, outputs: as in img_apply and img_export. preset: what these leave out is taken from it. base_url, base: an image that is laid under (img_composite). queue: default ''default''. priority: higher ones first, default 0. run_at: not before, default now. max_attempts: 1 to 100, default 5. expires_in: outputs are deleted after so long, default never. notify: NOTIFY imgexport when done, default false. metadata: goes with the outputs. webhook_url: who is told when all are done. on_error: what a job that cannot be done comes to: fail (default), skip, keep_original, store_url. deadline: not after, default never. unique_key: while a job of the caller with this key is open, its batch is returned and nothing is inserted. store: where outputs are kept, default the preset''s, or the table. Errors: 22023 an argument, 23514 a URL; a WARNING where no worker runs.';
 REVOKE ALL ON FUNCTION imgexport.submit(text, bytea, jsonb, jsonb, text, text, bytea, text, int,
-        timestamptz, int, interval, boolean, jsonb, text[], text, text, timestamptz, text)
+        timestamptz, int, interval, boolean, jsonb, text[], text, text, timestamptz, text, text)
     FROM PUBLIC;
 
 CREATE FUNCTION imgexport.submit_batch(items jsonb, preset text DEFAULT NULL,
@@ -120,7 +126,7 @@ DECLARE
     batch uuid := imgexport.new_id();
     known text[] := '{name,source_url,base_url,recipe,outputs,preset,priority,run_at,deadline,
                       max_attempts,expires_in,notify,metadata,on_error,depends_on,milestone,
-                      unique_key,webhook_url}';
+                      unique_key,webhook_url,store}';
     wrong text;
     inserted int;
 BEGIN
@@ -149,8 +155,8 @@ BEGIN
     IF wrong IS NOT NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = wrong;
     END IF;
-    PERFORM imgexport.check_submission(coalesce(item->>'preset', preset), queue)
-    FROM (SELECT DISTINCT ON (i->>'preset') i AS item FROM jsonb_array_elements(items) AS i) AS d;
+    PERFORM imgexport.check_submission(coalesce(item->>'preset', preset), queue, item->>'store')
+    FROM (SELECT DISTINCT ON (i->>'preset', i->>'store') i AS item FROM jsonb_array_elements(items) AS i) AS d;
     WITH item AS MATERIALIZED (
         SELECT imgexport.new_id() AS job_id, nth, i.item
         FROM jsonb_array_elements(items) WITH ORDINALITY AS i(item, nth)),
@@ -160,10 +166,10 @@ BEGIN
             name text, source_url text, base_url text, recipe jsonb, outputs jsonb, preset text,
             priority int, run_at timestamptz, deadline timestamptz, max_attempts int,
             expires_in interval, notify boolean, metadata jsonb, on_error text,
-            depends_on text[], milestone boolean, unique_key text, webhook_url text))
+            depends_on text[], milestone boolean, unique_key text, webhook_url text, store text))
     INSERT INTO imgexport.job (batch_id, job_id, source_url, base_url, recipe, outputs, preset,
         queue, priority, run_at, deadline, max_attempts, expires_in, notify, metadata, on_error,
-        depends_on, milestone, unique_key, webhook_url)
+        depends_on, milestone, unique_key, webhook_url, store)
     SELECT batch, t.job_id, t.source_url, t.base_url, coalesce(t.recipe, recipe),
            coalesce(t.outputs, outputs), coalesce(t.preset, preset), queue,
            coalesce(t.priority, 0), coalesce(t.run_at, now()), t.deadline,
@@ -171,7 +177,7 @@ BEGIN
            coalesce(t.metadata, metadata), coalesce(t.on_error, on_error),
            (SELECT nullif(array_agg(o.job_id), '{}') FROM typed o
             WHERE o.name = ANY (t.depends_on)),
-           coalesce(t.milestone, false), t.unique_key, t.webhook_url
+           coalesce(t.milestone, false), t.unique_key, t.webhook_url, t.store
     FROM typed t ORDER BY t.nth;
     GET DIAGNOSTICS inserted = ROW_COUNT;
     INSERT INTO imgexport.batch (batch_id, total, webhook_url, metadata, finished_at)
@@ -179,6 +185,6 @@ BEGIN
     RETURN batch;
 END $$;
 COMMENT ON FUNCTION imgexport.submit_batch(jsonb, text, jsonb, jsonb, text, text, text, jsonb) IS
-    'Hand in a job for each item, as a batch; returns its id. An item is an object of name, source_url, base_url, recipe, outputs, preset, priority, run_at, deadline, max_attempts, expires_in, notify, metadata, on_error, unique_key, webhook_url, each as in imgexport.submit; depends_on, names of items before it, which have to be completed first; milestone, true for one without an image. The other arguments hold for items that do not say otherwise. queue: default ''batch''. Errors: 22023 an item or argument, 23514 a URL.';
+    'Hand in a job for each item, as a batch; returns its id. An item is an object of name, source_url, base_url, recipe, outputs, preset, priority, run_at, deadline, max_attempts, expires_in, notify, metadata, on_error, unique_key, webhook_url, store, each as in imgexport.submit; depends_on, names of items before it, which have to be completed first; milestone, true for one without an image. The other arguments hold for items that do not say otherwise. queue: default ''batch''. Errors: 22023 an item or argument, 23514 a URL.';
 REVOKE ALL ON FUNCTION imgexport.submit_batch(jsonb, text, jsonb, jsonb, text, text, text, jsonb)
     FROM PUBLIC;

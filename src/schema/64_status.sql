@@ -1,16 +1,5 @@
 -- How jobs stand.
 
-CREATE FUNCTION imgexport.output_url(image_id uuid, format text, source_url text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT coalesce(source_url, '/static/output/' || image_id || '.'
-                    || CASE format WHEN 'jpeg' THEN 'jpg' ELSE format END)
-$$;
-COMMENT ON FUNCTION imgexport.output_url(uuid, text, text) IS
-    'Where an output is: its path under a server of images, or the source''s URL where nothing could be made (store_url). Errors: none.';
-REVOKE ALL ON FUNCTION imgexport.output_url(uuid, text, text) FROM PUBLIC;
-
 CREATE FUNCTION imgexport.batch_status(batch_id uuid, owner name) RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -25,11 +14,13 @@ AS $$
         SELECT i.job_id,
                jsonb_object_agg(i.name, jsonb_strip_nulls(jsonb_build_object(
                    'imageId', i.image_id, 'format', i.format, 'width', i.width,
-                   'height', i.height, 'bytes', i.bytes, 'converted', i.data IS NOT NULL,
-                   'url', imgexport.output_url(i.image_id, i.format, i.source_url)))) AS outputs,
-               jsonb_agg(imgexport.output_url(i.image_id, i.format, i.source_url)
-                         ORDER BY i.name) AS urls
-        FROM imgexport.image i WHERE i.batch_id = batch_status.batch_id GROUP BY i.job_id),
+                   'height', i.height, 'bytes', i.bytes, 'converted', i.bytes IS NOT NULL,
+                   'url', i.url))) AS outputs,
+               jsonb_agg(i.url ORDER BY i.name) AS urls
+        FROM (SELECT i.*, imgexport.url(i.image_id) AS url FROM imgexport.image i
+              WHERE i.batch_id = batch_status.batch_id
+                AND (batch_status.owner IS NULL OR i.owner = batch_status.owner)) AS i
+        GROUP BY i.job_id),
     product AS (
         SELECT p.product_index, p.serial_number, p.product_name,
                jsonb_agg(j.source_url ORDER BY j.image_index) AS inputs,

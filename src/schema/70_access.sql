@@ -10,9 +10,11 @@ BEGIN
                     imgexport.product, imgexport.job, imgexport.job_key, imgexport.image,
                     imgexport.webhook, imgexport.delivery, imgexport.schedule,
                     imgexport.stat_job, imgexport.csv_upload TO %s', role);
+    EXECUTE format('GRANT SELECT (name, kind, public_url, sign, url_expires_in, retention)
+                    ON imgexport.store TO %s', role);
     EXECUTE format('GRANT INSERT (batch_id, job_id, source_url, source, base_url, base, milestone,
                     recipe, outputs, preset, queue, priority, run_at, deadline, depends_on,
-                    unique_key, max_attempts, on_error, expires_in, notify, webhook_url, metadata,
+                    unique_key, max_attempts, on_error, expires_in, store, notify, webhook_url, metadata,
                     product_index, image_index),
                     UPDATE (state, run_at, attempts, deadline, finished_at, worker, lease_until),
                     DELETE ON imgexport.job TO %s', role);
@@ -34,7 +36,7 @@ BEGIN
                     imgexport.submit_csv, imgexport.validate_csv, imgexport.parse_csv,
                     imgexport.read_csv, imgexport.csv_columns, imgexport.split_urls,
                     imgexport.validate_url, imgexport.uploaded_batch, imgexport.check_submission,
-                    imgexport.status, imgexport.batch_status, imgexport.output_url, imgexport.why, imgexport.health,
+                    imgexport.status, imgexport.batch_status, imgexport.url, imgexport.why, imgexport.health,
                     imgexport.workers, imgexport.hosts, imgexport.retry, imgexport.cancel,
                     imgexport.wake, imgexport.recheck_claims, imgexport.next_run,
                     imgexport.webhook_secret, imgexport.rotate_webhook_secret,

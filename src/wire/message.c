@@ -311,6 +311,7 @@ pack_fetched(Packer *packer, const Fetched *fetched)
 	pack_u16(packer, (uint16_t) fetched->http_status);
 	pack_text(packer, fetched->url);
 	pack_text(packer, fetched->content_type);
+	pack_text(packer, fetched->etag);
 	pack_u64(packer, fetched->length);
 	pack_u32(packer, fetched->redirects);
 	pack_u32(packer, fetched->dns_us);
@@ -329,6 +330,7 @@ unpack_fetched(const void *body, size_t size, Fetched *fetched)
 	fetched->http_status = unpack_u16(&unpacker);
 	fetched->url = unpack_text(&unpacker);
 	fetched->content_type = unpack_text(&unpacker);
+	fetched->etag = unpack_text(&unpacker);
 	fetched->length = unpack_u64(&unpacker);
 	fetched->redirects = unpack_u32(&unpacker);
 	fetched->dns_us = unpack_u32(&unpacker);

@@ -163,6 +163,7 @@ typedef struct Fetched
 	int http_status;
 	const char *url; /* where the redirects ended */
 	const char *content_type;
+	const char *etag; /* with its quotes; "": none */
 	uint64_t length;
 	uint32_t redirects;
 	uint32_t dns_us;

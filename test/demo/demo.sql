@@ -1,4 +1,4 @@
--- What `make demo` shows.  Variables: url, a web server with photographs; sheet, a file to write.
+-- What `make demo` shows.  Variable: url, a web server with photographs.  Writes urls.
 \pset pager off
 \set ECHO queries
 
@@ -46,43 +46,17 @@ FROM imgexport.image JOIN imgexport.job USING (batch_id, job_id)
 WHERE batch_id = :'batch_id' AND name = 'grid' AND job.source_url LIKE '%/wings.jpg' \gset
 \echo :picture
 
--- The contact sheet: one file, its pictures inside it.
-\set ECHO none
+\echo '=== Delivery: the role of the server, and URLs, static and signed ==='
+CREATE ROLE web LOGIN;
+CALL imgexport.grant_delivery('web');
+SELECT imgexport.url(image_id) AS static, imgexport.url(image_id, '1 minute') AS signed,
+       imgexport.variant_url(image_id, 'w_120,h_80', 'png') AS variant
+FROM imgexport.image JOIN imgexport.job USING (batch_id, job_id)
+WHERE batch_id = :'batch_id' AND name = 'detail' AND job.source_url LIKE '%/wings.jpg' \gset
+SELECT :'static' AS static UNION ALL SELECT :'signed' UNION ALL SELECT :'variant';
+\o urls
 \pset format unaligned
 \pset tuples_only on
-\o :sheet
-SELECT $$<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>imgexport: contact sheet</title>
-<style>
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
-ul { display: grid; gap: 1.25rem; padding: 0; list-style: none;
-     grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); }
-img { width: 100%; aspect-ratio: 3 / 2; object-fit: cover; border-radius: .5rem; display: block; }
-figure { margin: 0; }
-figcaption { font-size: .85rem; padding-top: .4rem; }
-.failed { border: 1px solid; border-radius: .5rem; padding: 1rem; }
-</style>
-<h1>Contact sheet</h1>$$;
-SELECT format('<p>%s of %s images, made by PostgreSQL %s.</p><ul>', completed, total,
-              current_setting('server_version'))
-FROM imgexport.batch WHERE batch_id = :'batch_id';
-SELECT format('<li><figure><img alt="%s" src="data:image/webp;base64,%s"><figcaption>%1$s<br>%s'
-              '</figcaption></figure></li>',
-              substring(job.source_url FROM '[^/]+$'),
-              (SELECT translate(encode(data, 'base64'), E'\n', '') FROM imgexport.image i
-               WHERE (i.batch_id, i.job_id) = (job.batch_id, job.job_id) AND i.name = 'grid'),
-              (SELECT string_agg(format('%s: %s %s x %s, %s', i.name, i.format, i.width, i.height,
-                                        pg_size_pretty(i.bytes)), '<br>' ORDER BY i.name)
-               FROM imgexport.image i
-               WHERE (i.batch_id, i.job_id) = (job.batch_id, job.job_id)))
-FROM imgexport.job WHERE batch_id = :'batch_id' AND state = 'completed'
-ORDER BY source_url;
-SELECT format('<li class="failed"><strong>%s</strong><br>%s</li>',
-              substring(source_url FROM '[^/]+$'),
-              replace(replace(error, '&', '&amp;'), '<', '&lt;'))
-FROM imgexport.job WHERE batch_id = :'batch_id' AND state = 'failed'
-ORDER BY source_url;
-SELECT '</ul></html>';
+\set ECHO none
+SELECT :'static'; SELECT :'signed'; SELECT :'variant';
 \o

@@ -21,6 +21,9 @@ Binds a port of 127.0.0.1, a free one unless told which, and prints it; ends on 
     /tracked/KEY        those notes, as JSON
     /hook/KEY           takes a POST; with ?answers=500,410,200 answers so, one after another
     /hooked/KEY         what was posted, as JSON
+    /storage/v1/object/KEY  POST keeps what is sent, GET gives it, DELETE forgets it; only with
+                        "Authorization: Bearer let-me-in", and over another only with x-upsert
+    /stored             the keys of all that is kept, as JSON
 """
 import asyncio
 import json
@@ -34,6 +37,7 @@ import zlib
 FLAKY = {}
 TRACKED = {}
 HOOKED = {}
+STORED = {}
 
 
 def head(status, length=None, extra=""):
@@ -88,13 +92,37 @@ async def track(writer, key, delay_ms, name):
     await send_file(writer, name)
 
 
-async def hook(reader, writer, key, answers, request):
+def headers_of(request):
     lines = request.decode().split("\r\n")
-    headers = {name.lower(): value.strip()
-               for name, _, value in (line.partition(":") for line in lines[1:] if line)}
+    return {name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines[1:] if line)}
+
+
+async def store(reader, writer, key, request):
+    method = request.split(b" ", 1)[0]
+    headers = headers_of(request)
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    if method != b"GET" and headers.get("authorization") != "Bearer let-me-in":
+        writer.write(head(403, 14) + b"not you, sorry")
+    elif method == b"POST" and key in STORED and headers.get("x-upsert") != "true":
+        writer.write(head(409, 0))
+    elif method == b"POST":
+        STORED[key] = body
+        writer.write(head(200, 0))
+    elif key not in STORED:
+        writer.write(head(404, 0))
+    elif method == b"DELETE":
+        del STORED[key]
+        writer.write(head(200, 0))
+    else:
+        writer.write(head(200, len(STORED[key])) + STORED[key])
+
+
+async def hook(reader, writer, key, answers, request):
+    headers = headers_of(request)
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     posts = HOOKED.setdefault(key, [])
-    posts.append({"request": lines[0], "headers": headers, "body": body.decode()})
+    posts.append({"request": request.decode().split("\r\n")[0], "headers": headers, "body": body.decode()})
     writer.write(head(int(answers[min(len(posts), len(answers)) - 1]), 0,
                       "Location: /hook/elsewhere\r\n"))
 
@@ -141,6 +169,10 @@ async def answer(reader, writer, request):
         send_json(writer, TRACKED.get(parts[1]))
     elif parts[0] == "hook":
         await hook(reader, writer, parts[1], query.get("answers", ["200"])[0].split(","), request)
+    elif parts[0] == "storage":
+        await store(reader, writer, "/".join(parts[3:]), request)
+    elif parts[0] == "stored":
+        send_json(writer, sorted(STORED))
     elif parts[0] == "hooked":
         send_json(writer, HOOKED.get(parts[1], []))
     elif parts[0] != "close":

@@ -49,7 +49,7 @@ $node->safe_psql('postgres', "UPDATE imgexport.job SET run_at = now() WHERE stat
 all_is_right($node, 150, 'network dead');
 
 # The extension is updated, and dropped and created again, with work in flight.
-$node->safe_psql('postgres', "TRUNCATE imgexport.job, imgexport.image; CREATE TABLE picture AS SELECT $picture AS data;
+$node->safe_psql('postgres', "TRUNCATE imgexport.job, imgexport.image, imgexport.variant; CREATE TABLE picture AS SELECT $picture AS data;
 	INSERT INTO imgexport.job (source, outputs) SELECT data, $outputs FROM picture, generate_series(1, 200)");
 foreach my $round (1 .. 5)
 {
@@ -74,7 +74,7 @@ $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('promoted');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
-$node->safe_psql('postgres', "TRUNCATE imgexport.job, imgexport.image;
+$node->safe_psql('postgres', "TRUNCATE imgexport.job, imgexport.image, imgexport.variant;
 	INSERT INTO imgexport.job (source, outputs) SELECT data, $outputs FROM picture, generate_series(1, 200)");
 wait_for($node, "count(*) BETWEEN 20 AND 150 FROM imgexport.job WHERE state = 'completed'", 'standby: work is in flight');
 wait_for($standby, 'count(*) > 0 FROM imgexport.job', 'standby: it follows');
@@ -85,7 +85,7 @@ $standby->stop;
 $web->stop;
 
 # A thousand sessions insert at once.
-$node = new_node('crowd', 'max_connections = 1050', "log_statement = 'none'", 'fsync = off');
+$node = new_node('crowd', 'max_connections = 1050', 'shared_buffers = 32MB', "log_statement = 'none'", 'fsync = off');
 $node->safe_psql('postgres', "CREATE TABLE picture AS SELECT img_convert(img_resize($picture, 64), 'png') AS data");
 my $script = tempdir(CLEANUP => 1) . '/insert.sql';
 append_to_file($script, "INSERT INTO imgexport.job (source, outputs) SELECT data, '{\"a\": {\"format\": \"png\"}, \"b\": {\"format\": \"webp\"}}' FROM picture;\n");

@@ -1,0 +1,618 @@
+/*
+ * database.c
+ *		Exchanges on their way through the database: some connections, a thread each.
+ *
+ * A thread takes what waits, up to BATCH quick requests at once, and sends them in one
+ * pipeline; slow ones go alone, and at least one connection is always left for the quick.
+ * Who asks for what another is already waiting for, of the slow ones, waits with it.  A
+ * connection that breaks is made again; what was not answered on it is asked once more if
+ * that can do no harm.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "httpd/database.h"
+#include "httpd/options.h"
+
+/* Quick requests in one pipeline. */
+#define BATCH 16
+
+/* A server that cannot be reached is left alone for so long. */
+#define RECONNECT_MS 500
+
+/* Types of parameters, from the server's catalogue: they never change. */
+enum
+{
+	OID_BYTEA = 17,
+	OID_INT8 = 20,
+	OID_INT4 = 23,
+	OID_TEXT = 25
+};
+
+#define ANSWER_COLUMNS "status, headers, body, size, more, again_ms"
+
+typedef struct Queue
+{
+	Exchange *first;
+	Exchange **end;
+} Queue;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
+static Queue quick;
+static Queue slow;
+static Exchange *later;		  /* to be asked again, the next one first */
+static Exchange **slow_slots; /* one a connection; NULL: it runs nothing slow */
+static int slow_count;
+static bool stopping;
+static pthread_t *threads;
+static DatabaseDone done;
+
+typedef struct Connection
+{
+	PGconn *server;
+	int number;
+	int64_t retry_at_us; /* not before */
+} Connection;
+
+/* Queues --------------------------------------------------------------------- */
+
+static void
+queue_add(Queue *queue, Exchange *exchange)
+{
+	if (queue->first == NULL)
+		queue->end = &queue->first;
+	exchange->next = NULL;
+	*queue->end = exchange;
+	queue->end = &exchange->next;
+}
+
+static Exchange *
+queue_take(Queue *queue)
+{
+	Exchange *exchange = queue->first;
+
+	if (exchange != NULL)
+		queue->first = exchange->next;
+	return exchange;
+}
+
+static bool
+is_slow(const Exchange *exchange)
+{
+	return exchange->kind == QUERY_ROUTE && (exchange->route->flags & ROUTE_SLOW) != 0;
+}
+
+static bool
+asks_the_same(const Exchange *a, const Exchange *b)
+{
+	return a->route == b->route && (a->route->flags & ROUTE_POST) == 0 &&
+		   strcmp(a->path, b->path) == 0 && strcmp(a->query, b->query) == 0 &&
+		   strcmp(a->type ? a->type : "", b->type ? b->type : "") == 0 &&
+		   strcmp(a->etags, b->etags) == 0;
+}
+
+/* One that is slow and has been asked, or is about to be. */
+static Exchange *
+find_leader(const Exchange *exchange)
+{
+	for (int i = 0; i < options.connections; i++)
+		if (slow_slots[i] != NULL && asks_the_same(slow_slots[i], exchange))
+			return slow_slots[i];
+	for (Exchange *waiting = slow.first; waiting != NULL; waiting = waiting->next)
+		if (asks_the_same(waiting, exchange))
+			return waiting;
+	return NULL;
+}
+
+static void
+queue_later(Exchange *exchange)
+{
+	Exchange **link = &later;
+
+	while (*link != NULL && (*link)->due_ms <= exchange->due_ms)
+		link = &(*link)->next;
+	exchange->next = *link;
+	*link = exchange;
+}
+
+/* Have an exchange answered; it is suspended until then. */
+void
+database_ask(Exchange *exchange)
+{
+	Exchange *leader;
+
+	pthread_mutex_lock(&lock);
+	if (is_slow(exchange) && (leader = find_leader(exchange)) != NULL)
+	{
+		exchange->next = leader->followers;
+		leader->followers = exchange;
+	}
+	else
+		queue_add(is_slow(exchange) ? &slow : &quick, exchange);
+	pthread_cond_signal(&work);
+	pthread_mutex_unlock(&lock);
+}
+
+/* What is due to be asked again is quick work now.  Returns when the next one is; 0: never. */
+static int64_t
+take_due(void)
+{
+	int64_t now_ms = now_us() / 1000;
+
+	while (later != NULL && later->due_ms <= now_ms)
+	{
+		Exchange *exchange = later;
+
+		later = exchange->next;
+		queue_add(&quick, exchange);
+	}
+	return later == NULL ? 0 : later->due_ms;
+}
+
+static void
+wait_for_work(int64_t until_ms)
+{
+	struct timespec until;
+	int64_t wait_ms = until_ms - now_us() / 1000;
+
+	if (until_ms == 0)
+	{
+		pthread_cond_wait(&work, &lock);
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += wait_ms / 1000;
+	until.tv_nsec += wait_ms % 1000 * 1000000;
+	if (until.tv_nsec >= 1000000000)
+	{
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_cond_timedwait(&work, &lock, &until);
+}
+
+/* Take what this connection is to do next; 0: the server stops. */
+static int
+take_work(const Connection *connection, Exchange **batch)
+{
+	int count = 0;
+
+	pthread_mutex_lock(&lock);
+	while (count == 0 && !stopping)
+	{
+		int64_t next_ms = take_due();
+
+		while (count < BATCH && quick.first != NULL)
+			batch[count++] = queue_take(&quick);
+		if (count == 0 && slow.first != NULL && slow_count < options.connections - 1)
+		{
+			batch[count++] = queue_take(&slow);
+			slow_slots[connection->number] = batch[0];
+			slow_count++;
+		}
+		if (count == 0)
+			wait_for_work(next_ms);
+	}
+	pthread_mutex_unlock(&lock);
+	return count;
+}
+
+/* Its followers go the way of what was slow. */
+static Exchange *
+end_slow(const Connection *connection, Exchange *exchange)
+{
+	Exchange *followers = NULL;
+
+	pthread_mutex_lock(&lock);
+	if (slow_slots[connection->number] == exchange)
+	{
+		slow_slots[connection->number] = NULL;
+		slow_count--;
+		followers = exchange->followers;
+		exchange->followers = NULL;
+		pthread_cond_signal(&work);
+	}
+	pthread_mutex_unlock(&lock);
+	return followers;
+}
+
+/* Sending --------------------------------------------------------------------- */
+
+/* The binary form of a one-dimensional array (array_recv in the server's arrayfuncs.c). */
+static char *
+pack_array(const Exchange *exchange, uint32_t type, int which, int *length)
+{
+	size_t size = 20;
+	char *packed;
+	char *to;
+	uint32_t header[5] = {htonl(1), htonl(1), htonl(type),
+						  htonl((uint32_t) exchange->field_count), htonl(1)};
+
+	for (int i = 0; i < exchange->field_count; i++)
+	{
+		const Field *field = &exchange->fields[i];
+
+		size += 4 + (which == 0	  ? strlen(field->name)
+					 : which == 1 ? (field->file ? strlen(field->file) : 0)
+								  : field->length);
+	}
+	packed = to = malloc(size);
+	if (packed == NULL)
+		return NULL;
+	if (exchange->field_count == 0)
+	{
+		uint32_t empty[3] = {0, 0, htonl(type)};
+
+		memcpy(packed, empty, sizeof empty);
+		*length = sizeof empty;
+		return packed;
+	}
+	memcpy(to, header, sizeof header);
+	to += sizeof header;
+	for (int i = 0; i < exchange->field_count; i++)
+	{
+		const Field *field = &exchange->fields[i];
+		const char *value = which == 0 ? field->name : which == 1 ? field->file : field->data;
+		size_t bytes = value == NULL ? 0 : which == 2 ? field->length : strlen(value);
+		uint32_t prefix = value == NULL && which == 1 ? 0xffffffff : htonl((uint32_t) bytes);
+
+		memcpy(to, &prefix, 4);
+		if (bytes > 0)
+			memcpy(to + 4, value, bytes);
+		to += 4 + bytes;
+	}
+	*length = (int) (to - packed);
+	return packed;
+}
+
+static bool
+send_get(PGconn *server, const Exchange *exchange)
+{
+	const char *values[4] = {exchange->path, exchange->query,
+							 exchange->type ? exchange->type : "", exchange->etags};
+
+	return PQsendQueryPrepared(server, exchange->route->function, 4, values, NULL, NULL, 1) ==
+		   1;
+}
+
+static bool
+send_post(PGconn *server, const Exchange *exchange)
+{
+	int lengths[6] = {0};
+	int formats[6] = {0, 0, 0, 1, 1, 1};
+	char *names = pack_array(exchange, OID_TEXT, 0, &lengths[3]);
+	char *files = pack_array(exchange, OID_TEXT, 1, &lengths[4]);
+	char *parts = pack_array(exchange, OID_BYTEA, 2, &lengths[5]);
+	const char *values[6] = {
+		exchange->path, exchange->query, exchange->type ? exchange->type : "",
+		names,			files,			 parts};
+	bool sent = names != NULL && files != NULL && parts != NULL &&
+				PQsendQueryPrepared(server, exchange->route->function, 6, values, lengths,
+									formats, 1) == 1;
+
+	free(names);
+	free(files);
+	free(parts);
+	return sent;
+}
+
+static bool
+send_slice(PGconn *server, const Exchange *exchange)
+{
+	char from[24];
+	const char *values[2] = {exchange->answer->more, from};
+
+	snprintf(from, sizeof from, "%llu", (unsigned long long) exchange->slice_from);
+	return PQsendQueryPrepared(server, "slice", 2, values, NULL, NULL, 1) == 1;
+}
+
+static bool
+send_query(PGconn *server, const Exchange *exchange)
+{
+	const char *more[1];
+
+	switch (exchange->kind)
+	{
+		case QUERY_SLICE:
+			return send_slice(server, exchange);
+		case QUERY_AGAIN:
+			more[0] = exchange->answer->more;
+			return PQsendQueryPrepared(server, "again", 1, more, NULL, NULL, 1) == 1;
+		default:
+			return (exchange->route->flags & ROUTE_POST) != 0 ? send_post(server, exchange)
+															  : send_get(server, exchange);
+	}
+}
+
+/* Answering ------------------------------------------------------------------- */
+
+static void
+deliver(Exchange *exchange, Answer *answer)
+{
+	if (exchange->kind == QUERY_SLICE)
+	{
+		answer_release(exchange->slice);
+		exchange->slice = answer;
+		exchange->slice_start = exchange->slice_from;
+		exchange->slice_failed = answer->status != 200 || answer->length == 0;
+	}
+	else
+	{
+		answer_release(exchange->answer);
+		exchange->answer = answer;
+	}
+	if (exchange->kind != QUERY_SLICE && answer->again_ms > 0)
+	{
+		exchange->kind = QUERY_AGAIN;
+		exchange->due_ms = now_us() / 1000 + answer->again_ms;
+		pthread_mutex_lock(&lock);
+		queue_later(exchange);
+		pthread_cond_signal(&work);
+		pthread_mutex_unlock(&lock);
+		return;
+	}
+	done(exchange);
+}
+
+static void
+finish(const Connection *connection, Exchange *exchange, Answer *answer)
+{
+	Exchange *followers = end_slow(connection, exchange);
+
+	while (followers != NULL)
+	{
+		Exchange *next = followers->next;
+
+		deliver(followers, answer_share(answer));
+		followers = next;
+	}
+	deliver(exchange, answer);
+}
+
+/* The connection broke: ask again what can be asked twice, once. */
+static void
+give_back(const Connection *connection, Exchange *exchange)
+{
+	bool may = exchange->kind != QUERY_ROUTE || (exchange->route->flags & ROUTE_POST) == 0;
+
+	if (may && !exchange->retried)
+	{
+		Exchange *followers = end_slow(connection, exchange);
+
+		exchange->retried = true;
+		while (followers != NULL)
+		{
+			Exchange *next = followers->next;
+
+			database_ask(followers);
+			followers = next;
+		}
+		database_ask(exchange);
+		return;
+	}
+	finish(connection, exchange, answer_of_text(503, "the database cannot be reached"));
+}
+
+/* Connections ------------------------------------------------------------------ */
+
+static bool
+prepare(PGconn *server, const char *name, const char *text, int count, const Oid *types)
+{
+	PGresult *result = PQprepare(server, name, text, count, types);
+	bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
+
+	if (!good)
+		fprintf(stderr, "imgexport-httpd: %s", PQresultErrorMessage(result));
+	PQclear(result);
+	return good;
+}
+
+static bool
+prepare_all(PGconn *server)
+{
+	static const Oid get[] = {OID_TEXT, OID_TEXT, OID_TEXT, OID_TEXT};
+	static const Oid post[] = {OID_TEXT, OID_TEXT, OID_TEXT, 1009, 1009, 1001}; /* arrays */
+	static const Oid slice[] = {OID_TEXT, OID_INT8};
+	char text[200];
+	bool good = prepare(server, "slice", "SELECT imgexport.http_slice($1, $2)", 2, slice) &&
+				prepare(server, "again",
+						"SELECT " ANSWER_COLUMNS " FROM imgexport.http_again($1)", 1, get);
+
+	for (int i = 0; i < route_count && good; i++)
+	{
+		bool is_post = (routes[i].flags & ROUTE_POST) != 0;
+		bool is_first = routes[i].function != NULL;
+
+		/* Two routes may have one function. */
+		for (int j = 0; j < i; j++)
+			is_first &= routes[j].function == NULL || routes[i].function == NULL ||
+						strcmp(routes[j].function, routes[i].function) != 0;
+		if (!is_first)
+			continue;
+		snprintf(text, sizeof text,
+				 "SELECT " ANSWER_COLUMNS " FROM imgexport.%s($1, $2, $3, $4%s)",
+				 routes[i].function, is_post ? ", $5, $6" : "");
+		good = prepare(server, routes[i].function, text, is_post ? 6 : 4, is_post ? post : get);
+	}
+	return good;
+}
+
+static void
+ignore_notice(void *argument, const PGresult *result)
+{
+	(void) argument;
+	(void) result;
+}
+
+static bool
+connect_now(Connection *connection)
+{
+	char timeout[64];
+	const char *names[] = {"dbname",		  "application_name", "options",
+						   "client_encoding", "connect_timeout",  NULL};
+	const char *values[] = {options.database, "imgexport-httpd", timeout, "UTF8", "5", NULL};
+
+	if (now_us() < connection->retry_at_us)
+		return false;
+	snprintf(timeout, sizeof timeout, "-c statement_timeout=%ds -c search_path=pg_catalog",
+			 options.statement_timeout_s);
+	connection->server = PQconnectdbParams(names, values, 1);
+	if (PQstatus(connection->server) == CONNECTION_OK)
+	{
+		PQsetNoticeReceiver(connection->server, ignore_notice, NULL);
+		if (prepare_all(connection->server) && PQenterPipelineMode(connection->server) == 1)
+			return true;
+	}
+	else
+		fprintf(stderr, "imgexport-httpd: %s", PQerrorMessage(connection->server));
+	PQfinish(connection->server);
+	connection->server = NULL;
+	connection->retry_at_us = now_us() + RECONNECT_MS * 1000;
+	return false;
+}
+
+static void
+disconnect(Connection *connection)
+{
+	PQfinish(connection->server);
+	connection->server = NULL;
+}
+
+/* The result of the next query of the pipeline; NULL: the connection broke. */
+static PGresult *
+next_result(PGconn *server)
+{
+	PGresult *result = PQgetResult(server);
+	PGresult *end;
+
+	if (result == NULL)
+		return NULL;
+	/* After each query there are a NULL, its end, and the sync point that follows it. */
+	while ((end = PQgetResult(server)) != NULL)
+		PQclear(end);
+	end = PQgetResult(server);
+	if (PQstatus(server) != CONNECTION_OK || end == NULL ||
+		PQresultStatus(end) != PGRES_PIPELINE_SYNC)
+	{
+		PQclear(end);
+		PQclear(result);
+		return NULL;
+	}
+	PQclear(end);
+	return result;
+}
+
+/* How many of a batch could be sent; each is a transaction of its own. */
+static int
+send_batch(PGconn *server, Exchange **batch, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (!send_query(server, batch[i]) || PQpipelineSync(server) != 1)
+			return i;
+	return PQflush(server) < 0 ? 0 : count;
+}
+
+static void
+run_batch(Connection *connection, Exchange **batch, int count)
+{
+	int answered = 0;
+	int sent;
+
+	/* One that the server ended while it was idle has said so. */
+	if (connection->server != NULL && (PQconsumeInput(connection->server) == 0 ||
+									   PQstatus(connection->server) != CONNECTION_OK))
+		disconnect(connection);
+	if (connection->server == NULL && !connect_now(connection))
+	{
+		for (int i = 0; i < count; i++)
+			finish(connection, batch[i], answer_of_text(503, "the database cannot be reached"));
+		return;
+	}
+	sent = send_batch(connection->server, batch, count);
+	while (answered < sent)
+	{
+		PGresult *result = next_result(connection->server);
+
+		if (result == NULL)
+			break;
+		finish(connection, batch[answered++], answer_of_result(result));
+	}
+	if (answered == count)
+		return;
+	disconnect(connection);
+	while (answered < count)
+		give_back(connection, batch[answered++]);
+}
+
+static void *
+run(void *argument)
+{
+	Connection connection = {.number = (int) (intptr_t) argument};
+	Exchange *batch[BATCH];
+	int count;
+
+	while ((count = take_work(&connection, batch)) > 0)
+		run_batch(&connection, batch, count);
+	disconnect(&connection);
+	return NULL;
+}
+
+/* Start the threads; they connect when there is something to ask. */
+void
+database_start(DatabaseDone on_done)
+{
+	done = on_done;
+	threads = calloc((size_t) options.connections, sizeof *threads);
+	slow_slots = calloc((size_t) options.connections, sizeof *slow_slots);
+	for (int i = 0; i < options.connections; i++)
+		if (pthread_create(&threads[i], NULL, run, (void *) (intptr_t) i) != 0)
+		{
+			fprintf(stderr, "imgexport-httpd: could not start a thread\n");
+			exit(1);
+		}
+}
+
+static void
+refuse_all(Queue *queue)
+{
+	Exchange *exchange;
+
+	while ((exchange = queue_take(queue)) != NULL)
+	{
+		while (exchange->followers != NULL)
+		{
+			Exchange *follower = exchange->followers;
+
+			exchange->followers = follower->next;
+			deliver(follower, answer_of_text(503, "the server stops"));
+		}
+		deliver(exchange, answer_of_text(503, "the server stops"));
+	}
+}
+
+/* End the threads when they have done what they are at; what waits is refused. */
+void
+database_stop(void)
+{
+	pthread_mutex_lock(&lock);
+	stopping = true;
+	pthread_cond_broadcast(&work);
+	pthread_mutex_unlock(&lock);
+	for (int i = 0; i < options.connections; i++)
+		pthread_join(threads[i], NULL);
+	refuse_all(&quick);
+	refuse_all(&slow);
+	quick.first = later;
+	later = NULL;
+	refuse_all(&quick);
+	free(threads);
+	free(slow_slots);
+}

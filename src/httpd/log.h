@@ -1,0 +1,15 @@
+/*
+ * log.h
+ *		The access log, and what was counted.
+ */
+#ifndef IMGEXPORT_HTTPD_LOG_H
+#define IMGEXPORT_HTTPD_LOG_H
+
+#include "httpd/exchange.h"
+
+void log_open(void);
+void log_exchange(const Exchange *exchange);
+void log_flush(void);
+char *log_metrics(void);
+
+#endif

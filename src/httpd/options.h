@@ -1,0 +1,36 @@
+/*
+ * options.h
+ *		What the server was started with.
+ */
+#ifndef IMGEXPORT_HTTPD_OPTIONS_H
+#define IMGEXPORT_HTTPD_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct Options
+{
+	const char *listen; /* a numeric address */
+	int port;			/* 0: a free one */
+	const char *database;
+	int connections; /* to the database */
+	int threads;	 /* that serve clients */
+	int max_clients;
+	int max_clients_per_address; /* 0: no limit of its own */
+	size_t max_body_bytes;
+	size_t max_header_bytes;
+	size_t cache_bytes;
+	int header_timeout_s; /* from the first byte of a request to the end of its headers */
+	int body_timeout_s;
+	int idle_timeout_s; /* between requests */
+	int statement_timeout_s;
+	char *api_key; /* NULL: none is asked for */
+	const char *allow_origin;
+	const char *access_log; /* "-": standard output, NULL: none */
+} Options;
+
+extern Options options;
+
+void options_read(int argc, char **argv);
+
+#endif

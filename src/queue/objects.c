@@ -1,0 +1,455 @@
+/*
+ * objects.c
+ *		Outputs on their way into a store: files, or requests to S3 and HTTP servers.
+ *
+ * What is sent where, and with which signature, is said in SQL (schema/36_stores.sql), in
+ * short transactions; this keeps the transfers going.  An S3 gets a large object in parts:
+ * one request begins, one sends each part, one ends it.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "catalog/pg_type.h"
+#include "common/sha2.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "helper/bulk.h"
+#include "helper/guarded.h"
+#include "image/fetch.h"
+#include "queue/files.h"
+#include "queue/worker.h"
+#include "settings.h"
+
+/* An object that is being removed is written when that is over. */
+#define REMOVING_WAIT_MS 20
+
+/* Answers of an S3 are small. */
+#define ANSWER_MAX_BYTES (1 << 20)
+
+typedef enum Stage
+{
+	STAGE_PLAN,	 /* its key is not known yet */
+	STAGE_WHOLE, /* one request sends it */
+	STAGE_BEGIN, /* an upload in parts is to begin */
+	STAGE_PART,	 /* the next part is to be sent */
+	STAGE_END,	 /* all parts are there */
+	STAGE_DONE
+} Stage;
+
+struct Object
+{
+	Task *task;
+	int output;
+	Stage stage;
+	char *key;
+	bytea *sha256;
+	char *mime;
+	uint64 part_bytes; /* larger ones are sent in parts of so many; 0: never */
+	Transfer *transfer;
+	char *upload_id;  /* of the upload in parts */
+	int part;		  /* that is sent, from 1 */
+	StringInfo parts; /* what has been sent, as the request that ends the upload says it */
+};
+
+/* Names and plans an object; what becomes of it should the job not be done is written first. */
+static WorkerStatement plan_statement = {
+	"SELECT key, sha256, mime, part_bytes"
+	" FROM imgexport.plan_object($1, $2, $3, $4, $5, $6, $7)",
+	7,
+	{TEXTOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID},
+	NULL};
+
+static WorkerStatement request_statement = {
+	"SELECT kind, root, method, url, headers"
+	" FROM imgexport.object_request($1, $2, $3, $4, $5, $6, $7)",
+	7,
+	{TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
+	NULL};
+
+static char *
+text_column(int column)
+{
+	bool is_null;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &is_null);
+
+	return is_null ? NULL : TextDatumGetCString(value);
+}
+
+static const Rendering *
+rendering_of(const Object *object)
+{
+	return &object->task->answer.renderings[object->output];
+}
+
+static const char *
+bytes_of(const Object *object)
+{
+	return VARDATA(rendering_of(object)->data);
+}
+
+static uint64
+length_of(const Object *object)
+{
+	return VARSIZE(rendering_of(object)->data) - VARHDRSZ;
+}
+
+/* The outputs of a task are rendered: into the store with them, where it names one. */
+void
+objects_begin(Task *task)
+{
+	MemoryContext before = MemoryContextSwitchTo(task->context);
+
+	if (task->store == NULL || strcmp(task->store, "table") == 0)
+	{
+		task_done(task);
+		MemoryContextSwitchTo(before);
+		return;
+	}
+	task->state = TASK_STORING;
+	task->storing_since = GetCurrentTimestamp();
+	task->objects = palloc0(task->output_count * sizeof *task->objects);
+	for (int i = 0; i < task->output_count; i++)
+	{
+		task->objects[i].task = task;
+		task->objects[i].output = i;
+		task->objects[i].stage =
+			task->answer.renderings[i].data == NULL ? STAGE_DONE : STAGE_PLAN;
+	}
+	MemoryContextSwitchTo(before);
+}
+
+/* Nobody waits for them any more. */
+void
+objects_drop(Task *task)
+{
+	for (int i = 0; task->objects != NULL && i < task->output_count; i++)
+		if (task->objects[i].transfer != NULL)
+		{
+			transfer_drop(task->objects[i].transfer);
+			task->objects[i].transfer = NULL;
+		}
+}
+
+/* The key of an output's object; NULL: it has none. */
+const char *
+objects_key(const Task *task, int output, bytea **sha256)
+{
+	if (task->objects == NULL || task->objects[output].stage != STAGE_DONE)
+		return NULL;
+	*sha256 = task->objects[output].sha256;
+	return task->objects[output].key;
+}
+
+/* Is an object of that key being written, or not yet in a row? */
+bool
+objects_has(const char *store, const char *key)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, &worker.tasks)
+	{
+		Task *task = dlist_container(Task, link, iter.cur);
+
+		if (task->objects == NULL || strcmp(task->store, store) != 0)
+			continue;
+		for (int i = 0; i < task->output_count; i++)
+			if (task->objects[i].key != NULL && strcmp(task->objects[i].key, key) == 0)
+				return true;
+	}
+	return false;
+}
+
+static void
+fail(Task *task, HelperError *error)
+{
+	objects_drop(task);
+	/* Whatever a store answers, it may answer otherwise later. */
+	error->retryable = true;
+	error->message =
+		psprintf("could not store an output in \"%s\": %s", task->store, error->message);
+	task_fail(task, error);
+}
+
+static void
+finish(Object *object)
+{
+	Task *task = object->task;
+
+	object->stage = STAGE_DONE;
+	for (int i = 0; i < task->output_count; i++)
+		if (task->objects[i].stage != STAGE_DONE)
+			return;
+	task->store_us =
+		(long) (GetCurrentTimestamp() - task->storing_since); /* both are in microseconds */
+	task_done(task);
+}
+
+/* What stands between two tags of an answer; NULL: nothing does. */
+static char *
+between(const char *text, const char *start, const char *end)
+{
+	const char *from = strstr(text, start);
+	const char *to = from ? strstr(from, end) : NULL;
+
+	if (to == NULL)
+		return NULL;
+	from += strlen(start);
+	return pnstrdup(from, to - from);
+}
+
+static HelperError *
+strange_answer(const char *step)
+{
+	return helper_error(
+		ERRCODE_IMAGE_TRANSFER, true,
+		psprintf("the answer that %s an upload in parts is none of an S3", step), NULL, NULL);
+}
+
+static int
+part_count(const Object *object)
+{
+	return (int) ((length_of(object) + object->part_bytes - 1) / object->part_bytes);
+}
+
+static HelperError *
+take_answer(Object *object, const Fetched *fetched, const char *answer)
+{
+	switch (object->stage)
+	{
+		case STAGE_BEGIN:
+			object->upload_id = between(answer, "<UploadId>", "</UploadId>");
+			if (object->upload_id == NULL)
+				return strange_answer("begins");
+			object->parts = makeStringInfo();
+			object->part = 1;
+			object->stage = STAGE_PART;
+			return NULL;
+		case STAGE_PART:
+			appendStringInfo(object->parts,
+							 "<Part><PartNumber>%d</PartNumber><ETag>%s</ETag></Part>",
+							 object->part, fetched->etag);
+			if (object->part++ == part_count(object))
+				object->stage = STAGE_END;
+			return NULL;
+		case STAGE_END:
+			/* It may be an error all the same, as the status is sent before that is known. */
+			if (strstr(answer, "CompleteMultipartUploadResult") == NULL)
+				return strange_answer("ends");
+			finish(object);
+			return NULL;
+		default:
+			finish(object);
+			return NULL;
+	}
+}
+
+static void
+object_done(void *owner, const Fetched *fetched, int fd, HelperError *error)
+{
+	Object *object = owner;
+
+	object->transfer = NULL;
+	if (error == NULL)
+	{
+		bytea *answer = bulk_read(fd, fetched->length);
+
+		close(fd);
+		error = take_answer(object, fetched, text_to_cstring((text *) answer));
+	}
+	if (error != NULL)
+		fail(object->task, error);
+}
+
+static void
+plan(Object *object)
+{
+	Task *task = object->task;
+	const Rendering *rendering = rendering_of(object);
+	Datum values[] = {CStringGetTextDatum(task->store),
+					  UUIDPGetDatum(&task->batch_id),
+					  UUIDPGetDatum(&task->job_id),
+					  CStringGetTextDatum(task->owner),
+					  CStringGetTextDatum(task->images[object->output].name),
+					  CStringGetTextDatum(rendering->format),
+					  PointerGetDatum(rendering->data)};
+	bool is_null;
+	Datum sha256;
+
+	worker_execute(&plan_statement, values, NULL);
+	object->key = text_column(1);
+	sha256 = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null);
+	object->sha256 = DatumGetByteaPCopy(sha256);
+	object->mime = text_column(3);
+	object->part_bytes =
+		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 4, &is_null));
+	if (is_null)
+		object->part_bytes = 0;
+	object->stage = object->part_bytes > 0 && length_of(object) > object->part_bytes
+						? STAGE_BEGIN
+						: STAGE_WHOLE;
+}
+
+/* The body that an object's next request sends. */
+static void
+next_body(const Object *object, const char **bytes, uint64 *length)
+{
+	*bytes = bytes_of(object);
+	*length = length_of(object);
+	if (object->stage == STAGE_BEGIN)
+		*length = 0;
+	else if (object->stage == STAGE_PART)
+	{
+		uint64 start = (uint64) (object->part - 1) * object->part_bytes;
+
+		*bytes += start;
+		*length = Min(object->part_bytes, *length - start);
+	}
+	else if (object->stage == STAGE_END)
+	{
+		char *body = psprintf("<CompleteMultipartUpload>%s</CompleteMultipartUpload>",
+							  object->parts->data);
+
+		*bytes = body;
+		*length = strlen(body);
+	}
+}
+
+static char *
+next_query(const Object *object)
+{
+	if (object->stage == STAGE_BEGIN)
+		return pstrdup("uploads=");
+	if (object->stage == STAGE_PART)
+		return psprintf("partNumber=%d&uploadId=%s", object->part, object->upload_id);
+	return object->stage == STAGE_END ? psprintf("uploadId=%s", object->upload_id)
+									  : pstrdup("");
+}
+
+static text *
+hash_of(const char *bytes, uint64 length)
+{
+	bytea *message = palloc(VARHDRSZ + length);
+	Datum digest;
+	char hex[2 * PG_SHA256_DIGEST_LENGTH];
+
+	SET_VARSIZE(message, VARHDRSZ + length);
+	memcpy(VARDATA(message), bytes, length);
+	digest = DirectFunctionCall1(sha256_bytea, PointerGetDatum(message));
+	hex_encode(VARDATA_ANY(DatumGetPointer(digest)), PG_SHA256_DIGEST_LENGTH, hex);
+	pfree(message);
+	return cstring_to_text_with_len(hex, sizeof hex);
+}
+
+static void
+send_body(Object *object, const char *method, const char *url, const char *headers,
+		  const char *bytes, uint64 length)
+{
+	FetchRequest request = store_request(method, url, headers);
+	int fd = -1;
+
+	if (length > 0)
+	{
+		fd = bulk_new();
+		bulk_append(fd, bytes, length);
+		bulk_seal(fd);
+	}
+	request.upload_length = length;
+	request.max_bytes = ANSWER_MAX_BYTES;
+	object->transfer = transfer_start(&request, fd, object_done, object);
+	if (object->transfer == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("URL is too long")));
+}
+
+/* The next request of an object, in a subtransaction and the task's context. */
+static void
+advance(void *argument)
+{
+	Object *object = argument;
+	const char *bytes;
+	uint64 length;
+	Datum values[7];
+	char *kind;
+	char *root;
+
+	if (object->stage == STAGE_PLAN)
+		plan(object);
+	if (remove_is_busy_with(object->task->store, object->key))
+		return;
+	next_body(object, &bytes, &length);
+	values[0] = CStringGetTextDatum(object->task->store);
+	values[1] = CStringGetTextDatum(
+		object->stage == STAGE_BEGIN || object->stage == STAGE_END ? "POST" : "PUT");
+	values[2] = CStringGetTextDatum(object->key);
+	values[3] = CStringGetTextDatum(next_query(object));
+	values[4] = PointerGetDatum(hash_of(bytes, length));
+	values[5] = CStringGetTextDatum(object->mime);
+	values[6] = TimestampTzGetDatum(GetCurrentTimestamp());
+	worker_execute(&request_statement, values, NULL);
+	kind = text_column(1);
+	root = text_column(2);
+	if (strcmp(kind, "file") == 0)
+	{
+		file_write(root, object->key, bytes, length);
+		finish(object);
+	}
+	else
+		send_body(object, text_column(3), text_column(4), text_column(5), bytes, length);
+}
+
+static bool
+wants_request(const Object *object)
+{
+	return object->task->state == TASK_STORING && object->stage != STAGE_DONE &&
+		   object->transfer == NULL;
+}
+
+/* Send what is to be sent next, of every object that waits for nothing, in one transaction. */
+void
+objects_send(void)
+{
+	dlist_iter iter;
+	bool begun = false;
+
+	dlist_foreach(iter, &worker.tasks)
+	{
+		Task *task = dlist_container(Task, link, iter.cur);
+
+		for (int i = 0; task->state == TASK_STORING && i < task->output_count; i++)
+		{
+			HelperError *error;
+
+			if (!wants_request(&task->objects[i]))
+				continue;
+			if (!begun)
+				worker_begin("send outputs to stores");
+			begun = true;
+			error = run_guarded(advance, &task->objects[i], task->context);
+			if (error != NULL)
+				fail(task, error);
+		}
+	}
+	if (begun)
+		worker_commit();
+}
+
+/* How long may the loop sleep for us?  -1: until a socket says something. */
+long
+objects_wait_ms(void)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, &worker.tasks)
+	{
+		Task *task = dlist_container(Task, link, iter.cur);
+
+		for (int i = 0; task->state == TASK_STORING && i < task->output_count; i++)
+			if (wants_request(&task->objects[i]))
+				return task->objects[i].stage == STAGE_PLAN ||
+							   !remove_is_busy_with(task->store, task->objects[i].key)
+						   ? 0
+						   : REMOVING_WAIT_MS;
+	}
+	return -1;
+}

@@ -1,0 +1,280 @@
+-- What is posted: these run as the server's role, which owns the jobs that they hand in.
+
+CREATE FUNCTION imgexport.http_field(names text[], parts bytea[], variadic wanted text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT convert_from(parts[nth], 'UTF8') FROM unnest(names) WITH ORDINALITY AS n(name, nth)
+    WHERE name = ANY (wanted) ORDER BY nth LIMIT 1
+$$;
+COMMENT ON FUNCTION imgexport.http_field(text[], bytea[], text[]) IS
+    'The text of the first field of one of these names; NULL where there is none. Errors: 22021.';
+REVOKE ALL ON FUNCTION imgexport.http_field(text[], bytea[], text[]) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_later(more text, ms int) RETURNS imgexport.http_answer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT 202, NULL::text, NULL::bytea, NULL::int8, more, ms $$;
+COMMENT ON FUNCTION imgexport.http_later(text, int) IS
+    'The answer is not ready: ask for more in so many milliseconds. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.http_later(text, int) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_upload(path text, query text, type text, names text[], files text[],
+        parts bytea[]) RETURNS imgexport.http_answer
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    csv bytea := (SELECT p FROM unnest(names, files, parts) AS f(n, f, p)
+                  WHERE f.f IS NOT NULL OR n IN ('csv', 'file', 'body') LIMIT 1);
+    batch uuid;
+BEGIN
+    IF csv IS NULL THEN
+        RETURN imgexport.http_error(400, 'there is no CSV in the request',
+            'Send it as a file of multipart/form-data, or as text/csv.');
+    END IF;
+    batch := imgexport.submit_csv(
+        regexp_replace(convert_from(csv, 'UTF8'), '^\ufeff', ''),
+        preset => coalesce(imgexport.http_field(names, parts, 'preset'), 'compress'),
+        webhook_url => imgexport.http_field(names, parts, 'webhookUrl', 'webhook_url', 'webhook'));
+    RETURN imgexport.http_json(202, (SELECT jsonb_build_object('requestId', batch,
+        'status', 'PENDING', 'totalImages', s->'totalImages', 'warnings', s->'warnings',
+        'statusUrl', '/api/status/' || batch) FROM imgexport.status(batch) AS s));
+EXCEPTION WHEN bad_copy_file_format OR invalid_parameter_value OR character_not_in_repertoire
+               OR check_violation THEN
+    RETURN imgexport.http_error(400, SQLERRM);
+END $$;
+COMMENT ON FUNCTION imgexport.http_upload(text, text, text, text[], text[], bytea[]) IS
+    'POST /api/upload: a CSV with the columns Serial Number, Product Name, Input Image URLs, as a file of a form or the body; fields preset, webhookUrl. requestId, status and totalImages, with 202. Errors: none; 400 for what is not one.';
+REVOKE ALL ON FUNCTION imgexport.http_upload(text, text, text, text[], text[], bytea[]) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_images(names text[], files text[], parts bytea[])
+    RETURNS TABLE (filename text, image bytea)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(f.file, f.name), f.part
+    FROM unnest(names, files, parts) WITH ORDINALITY AS f(name, file, part, nth)
+    WHERE (f.file IS NOT NULL OR f.name IN ('image', 'images', 'file', 'body')) AND f.part <> ''
+    ORDER BY f.nth
+$$;
+COMMENT ON FUNCTION imgexport.http_images(text[], text[], bytea[]) IS
+    'The images of a form: its files, in their order. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.http_images(text[], text[], bytea[]) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_process(path text, query text, type text, names text[],
+        files text[], parts bytea[]) RETURNS imgexport.http_answer
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    batch uuid := imgexport.new_id();
+    preset text := coalesce(imgexport.http_field(names, parts, 'preset'), 'process');
+    store text := imgexport.http_field(names, parts, 'store');
+    total int;
+BEGIN
+    PERFORM imgexport.check_submission(preset, 'default', store);
+    INSERT INTO imgexport.job (batch_id, source, preset, store, priority, max_attempts, image_index, metadata)
+    SELECT batch, i.image, preset, store, 10, 2, nth - 1, jsonb_build_object('filename', i.filename)
+    FROM imgexport.http_images(names, files, parts) WITH ORDINALITY AS i(filename, image, nth);
+    GET DIAGNOSTICS total = ROW_COUNT;
+    IF total = 0 THEN
+        RETURN imgexport.http_error(400, 'there is no image in the request',
+            'Send it as a file of multipart/form-data, or as the body.');
+    END IF;
+    INSERT INTO imgexport.batch (batch_id, total) VALUES (batch, total);
+    RETURN imgexport.http_later(CASE WHEN path ~ '/batch/?$' THEN 'batch ' ELSE 'process ' END || batch, 10);
+EXCEPTION WHEN invalid_parameter_value OR character_not_in_repertoire THEN
+    RETURN imgexport.http_error(400, SQLERRM);
+END $$;
+COMMENT ON FUNCTION imgexport.http_process(text, text, text, text[], text[], bytea[]) IS
+    'POST /process, /process/batch: images of a form, or one as the body, through the queue; fields preset, default process, and store. Answered when all are done: filename, path, metadata, ai_analysis, optimized_path, thumbnail_path of each. Errors: none; 400.';
+REVOKE ALL ON FUNCTION imgexport.http_process(text, text, text, text[], text[], bytea[]) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.processed_json(batch uuid) RETURNS TABLE (nth int, result jsonb)
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT j.image_index, jsonb_build_object(
+        'success', j.state = 'completed', 'filename', j.metadata->>'filename',
+        'path', imgexport.source_path(j.batch_id, j.job_id),
+        'metadata', CASE WHEN @extschema@.img_is_image(j.source)
+                         THEN @extschema@.img_metadata(j.source)
+                              || jsonb_build_object('filename', j.metadata->>'filename') END,
+        'ai_analysis', j.metadata->'ai_analysis',
+        'optimized_path', o.urls->>'optimized', 'thumbnail_path', o.urls->>'thumbnail',
+        'outputs', o.urls) || CASE WHEN j.error IS NULL THEN '{}'
+            ELSE jsonb_build_object('error', j.error, 'error_code', j.error_code) END
+    FROM imgexport.job j LEFT JOIN LATERAL (
+        SELECT jsonb_object_agg(i.name, imgexport.url(i.image_id)) AS urls FROM imgexport.image i
+        WHERE (i.batch_id, i.job_id) = (j.batch_id, j.job_id)) AS o ON true
+    WHERE j.batch_id = batch ORDER BY j.image_index
+$$;
+COMMENT ON FUNCTION imgexport.processed_json(uuid) IS
+    'What became of each image of a batch that was posted. Errors: IX001 a source that is damaged where its metadata are.';
+REVOKE ALL ON FUNCTION imgexport.processed_json(uuid) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_again(more text) RETURNS imgexport.http_answer
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kind text := split_part(more, ' ', 1);
+    batch uuid := split_part(more, ' ', 2);
+    started timestamptz;
+    results jsonb;
+    good int;
+BEGIN
+    SELECT min(j.created_at) INTO started FROM imgexport.job j WHERE j.batch_id = batch;
+    IF EXISTS (SELECT FROM imgexport.job j
+               WHERE j.batch_id = batch AND j.state IN ('pending', 'processing')) THEN
+        -- Short waits first, so that small images are not kept waiting; then seldom.
+        RETURN CASE WHEN clock_timestamp() > started + interval '5 minutes'
+            THEN imgexport.http_json(202, jsonb_build_object('requestId', batch, 'status', 'PROCESSING',
+                                     'statusUrl', '/api/status/' || batch))
+            ELSE imgexport.http_later(more, least(500, 10 + extract(epoch FROM
+                clock_timestamp() - started)::int * 100)) END;
+    END IF;
+    IF kind = 'product' THEN
+        RETURN imgexport.http_product(batch);
+    END IF;
+    SELECT coalesce(jsonb_agg(p.result ORDER BY p.nth), '[]'),
+           count(*) FILTER (WHERE (p.result->>'success')::boolean) INTO results, good
+    FROM imgexport.processed_json(batch) AS p;
+    IF kind = 'batch' THEN
+        RETURN imgexport.http_json(200, jsonb_build_object('success', good > 0, 'processed', good,
+            'requestId', batch, 'results', results));
+    END IF;
+    RETURN imgexport.http_json(CASE WHEN good = 1 THEN 200 ELSE 422 END,
+                               results->0 || jsonb_build_object('requestId', batch));
+END $$;
+COMMENT ON FUNCTION imgexport.http_again(text) IS
+    'An answer that was not ready before. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.http_again(text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_metadata(path text, query text, type text, names text[],
+        files text[], parts bytea[]) RETURNS imgexport.http_answer
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    results jsonb := '[]';
+    image record;
+    result jsonb;
+BEGIN
+    FOR image IN SELECT * FROM imgexport.http_images(names, files, parts) LOOP
+        BEGIN
+            result := @extschema@.img_metadata(image.image) || jsonb_build_object('filename', image.filename);
+        EXCEPTION WHEN SQLSTATE 'IX001' OR SQLSTATE 'IX002' OR SQLSTATE 'IX003' THEN
+            result := jsonb_build_object('success', false, 'filename', image.filename,
+                                         'error', SQLERRM, 'error_code', SQLSTATE);
+        END;
+        results := results || result;
+    END LOOP;
+    IF results = '[]' THEN
+        RETURN imgexport.http_error(400, 'there is no image in the request');
+    ELSIF path ~ '/batch/?$' THEN
+        RETURN imgexport.http_json(200, jsonb_build_object('success', true,
+            'processed', jsonb_array_length(results), 'results', results));
+    END IF;
+    RETURN imgexport.http_json(CASE WHEN results->0 ? 'error' THEN 422 ELSE 200 END, results->0);
+END $$;
+COMMENT ON FUNCTION imgexport.http_metadata(text, text, text, text[], text[], bytea[]) IS
+    'POST /metadata, /metadata/batch: img_metadata of images of a form, at once. Errors: none; 400, 422.';
+REVOKE ALL ON FUNCTION imgexport.http_metadata(text, text, text, text[], text[], bytea[]) FROM PUBLIC;
+
+-- The product-photo service: JSON in, and images in base64 out.
+
+CREATE FUNCTION imgexport.http_process_image(path text, query text, type text, names text[],
+        files text[], parts bytea[]) RETURNS imgexport.http_answer
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    request jsonb;
+    image bytea;
+    options jsonb;
+    store text;
+    outputs jsonb;
+    batch uuid;
+BEGIN
+    BEGIN
+        request := convert_from(parts[1], 'UTF8')::jsonb;
+        image := @extschema@.img_from_data_uri(CASE WHEN request->>'image_base64' LIKE 'data:%' THEN request->>'image_base64'
+            ELSE 'data:application/octet-stream;base64,' || (request->>'image_base64') END);
+    EXCEPTION WHEN OTHERS THEN
+        RETURN imgexport.http_error(400, 'the body must be JSON with image_base64: ' || SQLERRM);
+    END;
+    IF image IS NULL THEN
+        RETURN imgexport.http_error(400, 'image_base64 is missing');
+    END IF;
+    options := coalesce(nullif(request->'options', 'null'), '{}');
+    IF coalesce((request->>'upload_to_storage')::boolean, false) THEN
+        store := coalesce(options->>'store', (SELECT min(s.name) FROM imgexport.store s
+                                              WHERE s.kind <> 'table' HAVING count(*) = 1));
+        IF store IS NULL THEN
+            RETURN imgexport.http_error(400, 'upload_to_storage needs options.store',
+                                        'imgexport.store lists the stores.');
+        END IF;
+    END IF;
+    SELECT p.outputs INTO outputs FROM imgexport.preset p WHERE p.name = 'product';
+    IF coalesce((options->>'skip_background_removal')::boolean, false) THEN
+        outputs := (SELECT jsonb_object_agg(o.key, o.value || jsonb_build_object('steps', (o.value->'steps') - 'remove_background'))
+                    FROM jsonb_each(outputs) AS o);
+    END IF;
+    batch := imgexport.submit(source => image, outputs => outputs, store => store, priority => 10,
+                              max_attempts => 2,
+                              metadata => jsonb_build_object('filename', request->>'filename'));
+    RETURN imgexport.http_later('product ' || batch, 20);
+EXCEPTION WHEN invalid_parameter_value OR invalid_text_representation THEN
+    RETURN imgexport.http_error(400, SQLERRM);
+END $$;
+COMMENT ON FUNCTION imgexport.http_process_image(text, text, text, text[], text[], bytea[]) IS
+    'POST /process-image: JSON of image_base64, filename, options {skip_background_removal, store}, upload_to_storage. The preset product: processed, grid and detail in base64, metadata, storage_urls. Errors: none; 400, 422.';
+REVOKE ALL ON FUNCTION imgexport.http_process_image(text, text, text, text[], text[], bytea[])
+    FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_product(batch uuid) RETURNS imgexport.http_answer
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    job imgexport.job;
+    images jsonb;
+    urls jsonb;
+    stored boolean;
+    size jsonb;
+BEGIN
+    SELECT j.* INTO job FROM imgexport.job j WHERE j.batch_id = batch;
+    IF job.state <> 'completed' THEN
+        RETURN imgexport.http_error(422, job.error);
+    END IF;
+    SELECT jsonb_object_agg(i.name, translate(encode(imgexport.own_bytes(i.image_id), 'base64'), E'\n', '')),
+           jsonb_object_agg(i.name, imgexport.url(i.image_id)), bool_or(i.store <> 'table'),
+           jsonb_agg(jsonb_build_array(i.width, i.height)) FILTER (WHERE i.name = 'processed')->0
+    INTO images, urls, stored, size
+    FROM imgexport.image i WHERE i.batch_id = batch;
+    RETURN imgexport.http_json(200, images || jsonb_build_object('success', true, 'requestId', batch,
+        'warnings', job.warnings,
+        'metadata', jsonb_build_object('filename', job.metadata->>'filename', 'processed_size', size,
+            'original_size', (SELECT jsonb_build_array(f.width, f.height)
+                              FROM @extschema@.img_info(job.source) AS f)),
+        'storage_urls', CASE WHEN stored THEN urls END));
+END $$;
+COMMENT ON FUNCTION imgexport.http_product(uuid) IS
+    'The answer of /process-image when its job is done. Errors: as imgexport.image_bytes.';
+REVOKE ALL ON FUNCTION imgexport.http_product(uuid) FROM PUBLIC;
+
+-- Bytes of the caller's own image from whatever store, whose secrets the caller may not read.
+CREATE FUNCTION imgexport.own_bytes(image_id uuid) RETURNS bytea
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    RETURN (SELECT imgexport.image_bytes(i.image_id) FROM imgexport.image i
+            WHERE i.image_id = image_id AND i.owner = imgexport.caller());
+END $$;
+COMMENT ON FUNCTION imgexport.own_bytes(uuid) IS
+    'The bytes of an image of the caller, wherever they are kept; NULL for another''s. Errors: as imgexport.image_bytes.';
+REVOKE ALL ON FUNCTION imgexport.own_bytes(uuid) FROM PUBLIC;

@@ -1,0 +1,123 @@
+-- The same numbers for Prometheus, as JSON, and as rows.
+
+CREATE FUNCTION imgexport.metrics()
+    RETURNS TABLE (name text, kind text, help text, labels jsonb, value float8)
+    LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH w AS (SELECT * FROM imgexport.workers() WHERE database = current_database())
+    SELECT 'imgexport_' || m.name, m.kind, m.help, m.labels, m.value FROM (
+        SELECT 'up', 'gauge', 'Whether a worker runs in this database.', NULL::jsonb,
+               count(w.pid)::float8 FROM w
+        UNION ALL
+        SELECT 'attempts_total', 'counter', 'Attempts at jobs, by how they ended.',
+               jsonb_build_object('outcome', o.outcome), o.value
+        FROM w, LATERAL (VALUES ('completed', w.completed), ('failed', w.failed), ('retried', w.retried))
+             AS o(outcome, value)
+        UNION ALL
+        SELECT n.name, 'counter', n.help, NULL, n.value FROM w, LATERAL (VALUES
+            ('jobs_warned_total', 'Jobs completed with warnings.', w.warned),
+            ('images_total', 'Images stored.', w.images),
+            ('image_bytes_total', 'Bytes of images stored.', w.image_bytes),
+            ('fetched_bytes_total', 'Bytes fetched.', w.fetched_bytes),
+            ('helpers_lost_total', 'Helper processes that ended in the middle of work.', w.helpers_lost),
+            ('webhooks_delivered_total', 'Webhooks delivered.', w.delivered),
+            ('webhook_failures_total', 'Attempts to deliver a webhook that failed.', w.delivery_failures))
+             AS n(name, help, value)
+        UNION ALL
+        SELECT 'phase_seconds_total', 'counter', 'Time that jobs spent, by phase.',
+               jsonb_build_object('phase', p.phase), p.ms / 1000.0
+        FROM w, LATERAL (VALUES ('fetch', w.fetch_ms), ('decode', w.decode_ms), ('process', w.process_ms),
+                                ('encode', w.encode_ms), ('store', w.store_ms)) AS p(phase, ms)
+        UNION ALL
+        SELECT 'jobs_running', 'gauge', 'Jobs in work.', NULL, w.running FROM w
+        UNION ALL
+        SELECT 'queue_jobs', 'gauge', 'Open jobs of a queue, by what they are at.',
+               jsonb_build_object('queue', j.queue, 'state', s.state), s.value
+        FROM imgexport.stat_job j, LATERAL (VALUES ('due', j.due), ('scheduled', j.scheduled),
+             ('blocked', j.blocked), ('retrying', j.retrying), ('processing', j.processing)) AS s(state, value)
+        UNION ALL
+        SELECT 'queue_oldest_due_seconds', 'gauge', 'For how long the oldest job of a queue has been due.',
+               jsonb_build_object('queue', j.queue), coalesce(extract(epoch FROM j.oldest_due), 0)
+        FROM imgexport.stat_job j
+        UNION ALL
+        SELECT 'queue_paused', 'gauge', 'Whether a queue is paused.',
+               jsonb_build_object('queue', j.queue), j.paused::int FROM imgexport.stat_job j
+        UNION ALL
+        SELECT 'queue_concurrency', 'gauge', 'Jobs of a queue at once at most.',
+               jsonb_build_object('queue', j.queue), j.concurrency FROM imgexport.stat_job j
+        UNION ALL
+        SELECT 'host_breaker_open', 'gauge', 'Whether a host is left alone for now.',
+               jsonb_build_object('host', h.host), (coalesce(h.breaker_open_until > now(), false))::int
+        FROM imgexport.stat_host h WHERE h.failures_in_a_row > 0
+        UNION ALL
+        SELECT 'outbox', 'gauge', 'Webhooks and removals of objects that wait, or have failed.',
+               jsonb_build_object('kind', 'webhook', 'state', d.state), d.value
+        FROM (SELECT s.state, (SELECT count(*) FROM imgexport.delivery d
+                               WHERE d.state = s.state AND (s.state = 'pending' OR d.finished_at > now() - interval '1 day')) AS value
+              FROM (VALUES ('pending'), ('failed')) AS s(state)) AS d
+        UNION ALL
+        SELECT 'outbox', 'gauge', 'Webhooks and removals of objects that wait, or have failed.',
+               jsonb_build_object('kind', 'removal', 'state', s.state),
+               (SELECT count(*) FROM imgexport.removal r WHERE r.state = s.state AND r.run_at <= now())
+        FROM (VALUES ('pending'), ('failed')) AS s(state)
+    ) AS m(name, kind, help, labels, value)
+$$;
+COMMENT ON FUNCTION imgexport.metrics() IS
+    'The numbers to watch: name, kind (counter or gauge), help, labels, value; seconds and bytes. Counters begin at 0 when the server starts. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.metrics() FROM PUBLIC;
+
+CREATE FUNCTION imgexport.metrics_prometheus() RETURNS text
+    LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT string_agg(format(E'# HELP %1$s %2$s\n# TYPE %1$s %3$s\n%4$s', name, help, kind, lines), '' ORDER BY name)
+    FROM (SELECT name, help, kind, string_agg(name || coalesce('{' || (
+              SELECT string_agg(format('%s="%s"', l.key,
+                         replace(replace(replace(l.value, '\', '\\'), '"', '\"'), E'\n', '\n')), ',')
+              FROM jsonb_each_text(labels) AS l) || '}', '') || ' ' || value || E'\n', '') AS lines
+          FROM imgexport.metrics() GROUP BY name, help, kind) AS families
+$$;
+COMMENT ON FUNCTION imgexport.metrics_prometheus() IS
+    'imgexport.metrics in the text format of Prometheus, version 0.0.4. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.metrics_prometheus() FROM PUBLIC;
+
+CREATE FUNCTION imgexport.metrics_json() RETURNS jsonb
+    LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object(
+        'requests', w.completed + w.failed, 'successes', w.completed, 'failures', w.failed,
+        'retries', w.retried,
+        'total_processing_time', round((w.fetch_ms + w.decode_ms + w.process_ms + w.encode_ms + w.store_ms) / 1000.0, 3),
+        'success_rate', round(w.completed::numeric / nullif(w.completed + w.failed, 0), 4),
+        'avg_processing_time', round((w.fetch_ms + w.decode_ms + w.process_ms + w.encode_ms + w.store_ms) / 1000.0
+                                     / nullif(w.completed + w.failed, 0), 4))
+    FROM (SELECT coalesce(sum(completed), 0) AS completed, coalesce(sum(failed), 0) AS failed,
+                 coalesce(sum(retried), 0) AS retried, coalesce(sum(fetch_ms), 0) AS fetch_ms,
+                 coalesce(sum(decode_ms), 0) AS decode_ms, coalesce(sum(process_ms), 0) AS process_ms,
+                 coalesce(sum(encode_ms), 0) AS encode_ms, coalesce(sum(store_ms), 0) AS store_ms
+          FROM imgexport.workers() WHERE database = current_database()) AS w
+$$;
+COMMENT ON FUNCTION imgexport.metrics_json() IS
+    'requests, successes, failures, retries, total_processing_time and avg_processing_time in seconds, success_rate from 0 to 1; the rates are null before the first job. Since the server started. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.metrics_json() FROM PUBLIC;
+
+CREATE VIEW imgexport.storage_usage WITH (security_invoker) AS
+    SELECT i.store, date_trunc('day', i.created_at) AS day, count(*) AS images, sum(i.bytes) AS bytes
+    FROM imgexport.image i WHERE i.bytes IS NOT NULL GROUP BY 1, 2;
+COMMENT ON VIEW imgexport.storage_usage IS
+    'Images and their bytes by store and by the day that they were made on. Of owners who see only their own, their own.';
+
+CREATE FUNCTION imgexport.http_metrics(path text, query text, accept text, etags text)
+    RETURNS imgexport.http_answer
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN accept ~* 'application/json' THEN imgexport.http_json(200, imgexport.metrics_json())
+        ELSE (200, E'Content-Type: text/plain; version=0.0.4; charset=utf-8\nCache-Control: no-store',
+              convert_to(imgexport.metrics_prometheus(), 'UTF8'), NULL, NULL, NULL)::imgexport.http_answer END
+$$;
+COMMENT ON FUNCTION imgexport.http_metrics(text, text, text, text) IS
+    'GET /metrics: imgexport.metrics_prometheus, or imgexport.metrics_json where Accept asks for JSON. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.http_metrics(text, text, text, text) FROM PUBLIC;
