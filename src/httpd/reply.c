@@ -177,6 +177,22 @@ release(void *answer)
 	answer_release(answer);
 }
 
+/* 304 says how long the body is that it does not have (RFC 9110, section 15.4.5). */
+static struct MHD_Response *
+bodiless_response(const Answer *answer)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(0, (void *) "", MHD_RESPMEM_PERSISTENT);
+	char size[24];
+
+	if (response == NULL)
+		return NULL;
+	snprintf(size, sizeof size, "%llu", (unsigned long long) answer->size);
+	MHD_set_response_options(response, MHD_RF_INSANITY_HEADER_CONTENT_LENGTH, MHD_RO_END);
+	MHD_add_response_header(response, "Content-Length", size);
+	return response;
+}
+
 static struct MHD_Response *
 body_response(Exchange *exchange, Answer *body, const Range *range)
 {
@@ -319,7 +335,9 @@ reply_send(Exchange *exchange)
 						  : (Range){0, body->size, status};
 	if (range.status == 416)
 		range.from = range.end = 0;
-	response = body_response(exchange, body, &range);
+	if (status == 304)
+		range.end = 0;
+	response = status == 304 ? bodiless_response(body) : body_response(exchange, body, &range);
 	if (response == NULL)
 		return MHD_NO;
 	add_headers(response, exchange->answer->headers);

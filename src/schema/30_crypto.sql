@@ -14,15 +14,16 @@ COMMENT ON FUNCTION imgexport.same_bytes(bytea, bytea) IS
 REVOKE ALL ON FUNCTION imgexport.same_bytes(bytea, bytea) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.uri_encode(value text, keep text DEFAULT '') RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(string_agg(
+BEGIN
+    RETURN (SELECT coalesce(string_agg(
         CASE WHEN c COLLATE "C" ~ '^[A-Za-z0-9_.~-]$' OR strpos(keep, c) > 0 THEN c
              ELSE regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '..', '%\&', 'g')
         END, '' ORDER BY nth), '')
-    FROM regexp_split_to_table(value, '') WITH ORDINALITY AS s(c, nth) WHERE c <> ''
-$$;
+    FROM regexp_split_to_table(value, '') WITH ORDINALITY AS s(c, nth) WHERE c <> '');
+END $$;
 COMMENT ON FUNCTION imgexport.uri_encode(text, text) IS
     'A text as part of a URL: all but A-Z a-z 0-9 - . _ ~ as %XX of its UTF-8 (RFC 3986, section 2). keep: further characters that stay, default none. Errors: 22P05 a character that UTF-8 has not.';
 REVOKE ALL ON FUNCTION imgexport.uri_encode(text, text) FROM PUBLIC;
@@ -68,12 +69,13 @@ REVOKE ALL ON FUNCTION imgexport.sigv4(text, text, text, text[], text, timestamp
     FROM PUBLIC;
 
 CREATE FUNCTION imgexport.sigv4_names(headers text[]) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT string_agg(split_part(header, ':', 1), ';' ORDER BY nth)
-    FROM unnest(headers) WITH ORDINALITY AS h(header, nth)
-$$;
+BEGIN
+    RETURN (SELECT string_agg(split_part(header, ':', 1), ';' ORDER BY nth)
+    FROM unnest(headers) WITH ORDINALITY AS h(header, nth));
+END $$;
 COMMENT ON FUNCTION imgexport.sigv4_names(text[]) IS
     'Which headers a signature covers, as it says it: host;x-amz-date. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.sigv4_names(text[]) FROM PUBLIC;

@@ -109,21 +109,23 @@ COMMENT ON FUNCTION imgexport.object_key(text, jsonb) IS
 REVOKE ALL ON FUNCTION imgexport.object_key(text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.file_extension(format text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE format WHEN 'jpeg' THEN 'jpg' WHEN 'tiff' THEN 'tif' ELSE coalesce(format, 'bin') END
-$$;
+BEGIN
+    RETURN CASE format WHEN 'jpeg' THEN 'jpg' WHEN 'tiff' THEN 'tif' ELSE coalesce(format, 'bin') END;
+END $$;
 COMMENT ON FUNCTION imgexport.file_extension(text) IS
     'How the name of a file of a format ends: jpg, png, webp, avif, heif, gif, tif; bin for none. Errors: none.';
 
 CREATE FUNCTION imgexport.mime_type(format text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN format IN ('jpeg', 'png', 'webp', 'avif', 'heif', 'gif', 'tiff')
-                THEN 'image/' || format ELSE 'application/octet-stream' END
-$$;
+BEGIN
+    RETURN CASE WHEN format IN ('jpeg', 'png', 'webp', 'avif', 'heif', 'gif', 'tiff')
+                THEN 'image/' || format ELSE 'application/octet-stream' END;
+END $$;
 COMMENT ON FUNCTION imgexport.mime_type(text) IS
     'The media type of a format. Errors: none.';
 

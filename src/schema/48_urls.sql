@@ -33,13 +33,14 @@ COMMENT ON FUNCTION imgexport.rotate_signing_key(interval) IS
 REVOKE ALL ON FUNCTION imgexport.rotate_signing_key(interval) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.url_signature(signed text, secret text) RETURNS text
-    LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT encode(imgexport.hmac_sha256(convert_to(signed, 'UTF8'),
+BEGIN
+    RETURN encode(imgexport.hmac_sha256(convert_to(signed, 'UTF8'),
                   convert_to(CASE WHEN secret LIKE '{secret:%}' THEN imgexport.fill_in_secrets(secret)
-                                  ELSE secret END, 'UTF8')), 'hex')
-$$;
+                                  ELSE secret END, 'UTF8')), 'hex');
+END $$;
 COMMENT ON FUNCTION imgexport.url_signature(text, text) IS
     'The signature of what is signed, in hexadecimal digits. Errors: 42704 a secret that does not exist.';
 REVOKE ALL ON FUNCTION imgexport.url_signature(text, text) FROM PUBLIC;
@@ -103,22 +104,34 @@ CREATE FUNCTION imgexport.verify_url_reason(url text, at timestamptz DEFAULT now
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
+-- Taken apart without regular expressions: this is done for every request of a signed URL.
 DECLARE
-    parts text[] := regexp_match(url, '^(?:https?://[^/?#]+)?(/[^#]*?[?&]expires=([0-9]{1,12})&key=([A-Za-z0-9_-]{1,32}))&signature=([0-9a-f]{64})$');
-    key imgexport.signing_key;
-    tolerance interval := current_setting('imgexport.url_clock_tolerance')::interval;
+    signed text := split_part(url, '&signature=', 1);
+    signature text := split_part(url, '&signature=', 2);
+    expires text := split_part(split_part(signed, 'expires=', 2), '&', 1);
+    wanted text := split_part(signed, '&key=', 2);
+    key record;
 BEGIN
-    IF parts IS NULL THEN
-        RETURN CASE WHEN url ~ '[?&]signature=' THEN 'signature is malformed'
-                    ELSE 'URL is not signed' END;
+    IF strpos(url, 'signature=') = 0 OR url IS NULL THEN
+        RETURN 'URL is not signed';
+    ELSIF right(signed, 13 + length(expires) + length(wanted)) <> 'expires=' || expires || '&key=' || wanted
+          OR length(signature) <> 64 OR translate(signature, '0123456789abcdef', '') <> ''
+          OR length(expires) NOT BETWEEN 1 AND 12 OR translate(expires, '0123456789', '') <> ''
+          OR strpos(signed, '#') > 0 OR split_part(url, '&signature=', 3) <> '' THEN
+        RETURN 'signature is malformed';
     END IF;
-    SELECT k.* INTO key FROM imgexport.signing_key k WHERE k.key_id = parts[3];
-    IF key.key_id IS NULL OR key.not_after < at THEN
+    -- With a scheme and host before it, or without.
+    IF signed NOT LIKE '/%' THEN
+        signed := substr(signed, strpos(signed, '://') + 3);
+        signed := substr(signed, strpos(signed, '/'));
+    END IF;
+    SELECT k.secret, k.not_after INTO key FROM imgexport.signing_key k WHERE k.key_id = wanted;
+    IF NOT FOUND OR key.not_after < at THEN
         RETURN 'key is not known, or not any more';
-    ELSIF NOT imgexport.same_bytes(convert_to(imgexport.url_signature(parts[1], key.secret), 'UTF8'),
-                                   convert_to(parts[4], 'UTF8')) THEN
+    ELSIF NOT imgexport.same_bytes(decode(imgexport.url_signature(signed, key.secret), 'hex'),
+                                   decode(signature, 'hex')) THEN
         RETURN 'signature does not match';
-    ELSIF to_timestamp(parts[2]::float8) < at - tolerance THEN
+    ELSIF to_timestamp(expires::float8) < at - current_setting('imgexport.url_clock_tolerance')::interval THEN
         RETURN 'URL has expired';
     END IF;
     RETURN NULL;
@@ -128,29 +141,36 @@ COMMENT ON FUNCTION imgexport.verify_url_reason(text, timestamptz) IS
 REVOKE ALL ON FUNCTION imgexport.verify_url_reason(text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.verify_url(url text, at timestamptz DEFAULT now()) RETURNS boolean
-    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
-AS $$ SELECT url IS NOT NULL AND imgexport.verify_url_reason(url, at) IS NULL $$;
+AS $$
+BEGIN
+    RETURN url IS NOT NULL AND imgexport.verify_url_reason(url, at) IS NULL;
+END $$;
 COMMENT ON FUNCTION imgexport.verify_url(text, timestamptz) IS
     'Whether a signed URL is good at a time, default now; imgexport.verify_url_reason says why not. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.verify_url(text, timestamptz) FROM PUBLIC;
 
 -- The role that called, for functions that run as their owner.
 CREATE FUNCTION imgexport.caller() RETURNS name
-    LANGUAGE sql STABLE PARALLEL RESTRICTED
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
-AS $$ SELECT coalesce(nullif(current_setting('role'), 'none'), session_user)::name $$;
+AS $$
+BEGIN
+    RETURN coalesce(nullif(current_setting('role'), 'none'), session_user)::name;
+END $$;
 COMMENT ON FUNCTION imgexport.caller() IS
     'Who calls a function that runs as its owner: the role of SET ROLE, or else of the session. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.caller() FROM PUBLIC;
 
 CREATE FUNCTION imgexport.may_see(owner name) RETURNS boolean
-    LANGUAGE sql STABLE PARALLEL RESTRICTED
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT current_setting('imgexport.serves_all')::boolean OR owner = imgexport.caller()
-        OR (SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.rolname = imgexport.caller())
-$$;
+BEGIN
+    RETURN current_setting('imgexport.serves_all')::boolean OR owner = imgexport.caller()
+        OR (SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.rolname = imgexport.caller());
+END $$;
 COMMENT ON FUNCTION imgexport.may_see(name) IS
     'What row-level security says, for functions that run as their owner: whether the caller sees rows of a role; in a server''s answers, of all. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.may_see(name) FROM PUBLIC;

@@ -13,55 +13,64 @@ CREATE TYPE imgexport.http_answer AS (
     again_ms int
 );
 COMMENT ON TYPE imgexport.http_answer IS
-    'An answer of HTTP: status; headers, a line each; body. Where size, in bytes, is more than that of body, imgexport.http_slice gives the rest for more. With again_ms it is not ready yet: imgexport.http_again is to be asked for more, in so many milliseconds.';
+    'An answer of HTTP: status; headers, a line each; body. Where size, in bytes, is more than that of body, imgexport.http_slice gives the rest for more; with 304 it is that of the body that is not sent. With again_ms it is not ready yet: imgexport.http_again is to be asked for more, in so many milliseconds.';
 
 CREATE FUNCTION imgexport.http_json(status int, body jsonb, headers text DEFAULT NULL)
     RETURNS imgexport.http_answer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT status, concat_ws(E'\n', 'Content-Type: application/json', 'Cache-Control: no-store', headers),
-           convert_to(body::text, 'UTF8'), NULL::int8, NULL::text, NULL::int
-$$;
+BEGIN
+    RETURN (status, concat_ws(E'\n', 'Content-Type: application/json', 'Cache-Control: no-store', headers),
+           convert_to(body::text, 'UTF8'), NULL::int8, NULL::text, NULL::int)::imgexport.http_answer;
+END $$;
 COMMENT ON FUNCTION imgexport.http_json(int, jsonb, text) IS
     'An answer of JSON, which nobody keeps. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_json(int, jsonb, text) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.http_error(status int, error text, hint text DEFAULT NULL)
     RETURNS imgexport.http_answer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT imgexport.http_json(status, jsonb_strip_nulls(jsonb_build_object(
-        'success', false, 'error', error, 'hint', hint)))
-$$;
+BEGIN
+    RETURN imgexport.http_json(status, jsonb_strip_nulls(jsonb_build_object(
+        'success', false, 'error', error, 'hint', hint)));
+END $$;
 COMMENT ON FUNCTION imgexport.http_error(int, text, text) IS
     'An answer that says what is wrong. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_error(int, text, text) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.http_time(at timestamptz) RETURNS text
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
-AS $$ SELECT to_char(at AT TIME ZONE 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS "GMT"') $$;
+AS $$
+BEGIN
+    RETURN to_char(at AT TIME ZONE 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS "GMT"');
+END $$;
 COMMENT ON FUNCTION imgexport.http_time(timestamptz) IS
     'A time as a header says it (RFC 9110, section 5.6.7). Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_time(timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.http_has_etag(etags text, etag text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
-AS $$ SELECT coalesce(strpos(etags, etag) > 0 OR btrim(etags) = '*', false) $$;
+AS $$
+BEGIN
+    RETURN coalesce(strpos(etags, etag) > 0 OR btrim(etags) = '*', false);
+END $$;
 COMMENT ON FUNCTION imgexport.http_has_etag(text, text) IS
     'Whether an If-None-Match names an ETag, with its quotes (RFC 9110, section 13.1.2). Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_has_etag(text, text) FROM PUBLIC;
 
 -- The id in a path of three parts, however it ends: /static/output/ID.jpg
 CREATE FUNCTION imgexport.http_image_id(path text) RETURNS uuid
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT substring(path FROM '^/[a-z]+/[a-z]+/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?:\.[a-z0-9]{1,5})?$')::uuid
-$$;
+BEGIN
+    RETURN substring(path FROM '^/[a-z]+/[a-z]+/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?:\.[a-z0-9]{1,5})?$')::uuid;
+END $$;
 COMMENT ON FUNCTION imgexport.http_image_id(text) IS
     'The id in the third part of a path, before an extension; NULL where there is none. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_image_id(text) FROM PUBLIC;
@@ -127,12 +136,12 @@ BEGIN
         || E'\nContent-Disposition: inline; filename="'
         || translate(image.name, E'"\\\r\n', '____') || '.'
         || CASE image.format WHEN 'jpeg' THEN 'jpg' ELSE coalesce(image.format, 'bin') END || '"';
+    answer.size := image.bytes;
     IF strpos(etags, etag) > 0 OR etags = '*' THEN
         answer.status := 304;
         RETURN answer;
     END IF;
     answer.status := 200;
-    answer.size := image.bytes;
     answer.more := image_id;
     IF image.key IS NULL THEN
         answer.body := (SELECT CASE WHEN i.bytes > most THEN substring(i.data FROM 1 FOR most)
@@ -203,7 +212,7 @@ BEGIN
         RETURN imgexport.http_error(403, reason);
     END IF;
     RETURN imgexport.http_serve(imgexport.http_image_id(path),
-        greatest(substring(query FROM '(?:^|&)expires=([0-9]+)')::int8 - extract(epoch FROM now())::int8, 0),
+        greatest(split_part(split_part(query, 'expires=', 2), '&', 1)::int8 - extract(epoch FROM now())::int8, 0),
         NULL, etags);
 END $$;
 COMMENT ON FUNCTION imgexport.http_download(text, text, text, text) IS
@@ -297,14 +306,15 @@ REVOKE ALL ON FUNCTION imgexport.http_job_images(text, text, text, text) FROM PU
 
 -- Of several formats, the one that the asker can show and that is smallest by nature.
 CREATE FUNCTION imgexport.accepted_rank(format text, accept text) RETURNS int
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN format = 'avif' AND accept ~* 'image/avif' THEN 1
+BEGIN
+    RETURN CASE WHEN format = 'avif' AND accept ~* 'image/avif' THEN 1
                 WHEN format = 'webp' AND accept ~* 'image/webp' THEN 2
                 WHEN format = 'jpeg' THEN 3 WHEN format = 'png' THEN 4
-                WHEN format = 'gif' THEN 5 WHEN format = 'webp' THEN 6 ELSE 7 END
-$$;
+                WHEN format = 'gif' THEN 5 WHEN format = 'webp' THEN 6 ELSE 7 END;
+END $$;
 COMMENT ON FUNCTION imgexport.accepted_rank(text, text) IS
     'How well a format fits an Accept header: 1 best. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.accepted_rank(text, text) FROM PUBLIC;

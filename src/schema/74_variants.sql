@@ -198,7 +198,7 @@ BEGIN
         'Cache-Control: public, max-age=' || greatest(extract(epoch FROM variant.expires_at - now())::int8, 0),
         CASE parts[4] WHEN 'auto' THEN 'Vary: Accept' END);
     IF imgexport.http_has_etag(etags, etag) THEN
-        RETURN (304, headers, NULL, NULL, NULL, NULL)::imgexport.http_answer;
+        RETURN (304, headers, NULL, length(variant.data), NULL, NULL)::imgexport.http_answer;
     END IF;
     RETURN (200, headers, variant.data, NULL, NULL, NULL)::imgexport.http_answer;
 END $$;

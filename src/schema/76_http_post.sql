@@ -12,9 +12,12 @@ COMMENT ON FUNCTION imgexport.http_field(text[], bytea[], text[]) IS
 REVOKE ALL ON FUNCTION imgexport.http_field(text[], bytea[], text[]) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.http_later(more text, ms int) RETURNS imgexport.http_answer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
-AS $$ SELECT 202, NULL::text, NULL::bytea, NULL::int8, more, ms $$;
+AS $$
+BEGIN
+    RETURN (202, NULL::text, NULL::bytea, NULL::int8, more, ms)::imgexport.http_answer;
+END $$;
 COMMENT ON FUNCTION imgexport.http_later(text, int) IS
     'The answer is not ready: ask for more in so many milliseconds. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_later(text, int) FROM PUBLIC;

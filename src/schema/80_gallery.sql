@@ -88,7 +88,7 @@ DECLARE
     etag text := format('"%s"', md5((body - 'generated_at')::text));
 BEGIN
     IF imgexport.http_has_etag(etags, etag) THEN
-        RETURN (304, 'ETag: ' || etag || E'\nCache-Control: no-cache', NULL, NULL, NULL, NULL)::imgexport.http_answer;
+        RETURN (304, 'ETag: ' || etag || E'\nCache-Control: no-cache', NULL, octet_length(body::text), NULL, NULL)::imgexport.http_answer;
     END IF;
     RETURN (200, E'Content-Type: application/json\nCache-Control: no-cache\nETag: ' || etag,
             convert_to(body::text, 'UTF8'), NULL, NULL, NULL)::imgexport.http_answer;
