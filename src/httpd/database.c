@@ -24,8 +24,8 @@
 /* Quick requests in one pipeline. */
 #define BATCH 16
 
-/* A server that cannot be reached is left alone for so long. */
-#define RECONNECT_MS 500
+/* A server that cannot be reached is left alone for so long, by all. */
+#define RECONNECT_MS 200
 
 /* Types of parameters, from the server's catalogue: they never change. */
 enum
@@ -53,13 +53,13 @@ static Exchange **slow_slots; /* one a connection; NULL: it runs nothing slow */
 static int slow_count;
 static bool stopping;
 static pthread_t *threads;
+static int64_t reconnect_at_us; /* not before; atomic */
 static DatabaseDone done;
 
 typedef struct Connection
 {
 	PGconn *server;
 	int number;
-	int64_t retry_at_us; /* not before */
 } Connection;
 
 /* Queues --------------------------------------------------------------------- */
@@ -377,30 +377,6 @@ finish(const Connection *connection, Exchange *exchange, Answer *answer)
 	deliver(exchange, answer);
 }
 
-/* The connection broke: ask again what can be asked twice, once. */
-static void
-give_back(const Connection *connection, Exchange *exchange)
-{
-	bool may = exchange->kind != QUERY_ROUTE || (exchange->route->flags & ROUTE_POST) == 0;
-
-	if (may && !exchange->retried)
-	{
-		Exchange *followers = end_slow(connection, exchange);
-
-		exchange->retried = true;
-		while (followers != NULL)
-		{
-			Exchange *next = followers->next;
-
-			database_ask(followers);
-			followers = next;
-		}
-		database_ask(exchange);
-		return;
-	}
-	finish(connection, exchange, answer_of_text(503, "the database cannot be reached"));
-}
-
 /* Connections ------------------------------------------------------------------ */
 
 static bool
@@ -460,7 +436,7 @@ connect_now(Connection *connection)
 						   "client_encoding", "connect_timeout",  NULL};
 	const char *values[] = {options.database, "imgexport-httpd", timeout, "UTF8", "5", NULL};
 
-	if (now_us() < connection->retry_at_us)
+	if (now_us() < __atomic_load_n(&reconnect_at_us, __ATOMIC_RELAXED))
 		return false;
 	snprintf(timeout, sizeof timeout, "-c statement_timeout=%ds -c search_path=pg_catalog",
 			 options.statement_timeout_s);
@@ -469,13 +445,16 @@ connect_now(Connection *connection)
 	{
 		PQsetNoticeReceiver(connection->server, ignore_notice, NULL);
 		if (prepare_all(connection->server) && PQenterPipelineMode(connection->server) == 1)
+		{
+			__atomic_store_n(&reconnect_at_us, 0, __ATOMIC_RELAXED);
 			return true;
+		}
 	}
 	else
 		fprintf(stderr, "imgexport-httpd: %s", PQerrorMessage(connection->server));
 	PQfinish(connection->server);
 	connection->server = NULL;
-	connection->retry_at_us = now_us() + RECONNECT_MS * 1000;
+	__atomic_store_n(&reconnect_at_us, now_us() + RECONNECT_MS * 1000, __ATOMIC_RELAXED);
 	return false;
 }
 
@@ -520,22 +499,15 @@ send_batch(PGconn *server, Exchange **batch, int count)
 	return PQflush(server) < 0 ? 0 : count;
 }
 
-static void
-run_batch(Connection *connection, Exchange **batch, int count)
+/* Returns how many were answered: fewer where there is no connection, or it broke. */
+static int
+try_batch(Connection *connection, Exchange **batch, int count)
 {
 	int answered = 0;
 	int sent;
 
-	/* One that the server ended while it was idle has said so. */
-	if (connection->server != NULL && (PQconsumeInput(connection->server) == 0 ||
-									   PQstatus(connection->server) != CONNECTION_OK))
-		disconnect(connection);
 	if (connection->server == NULL && !connect_now(connection))
-	{
-		for (int i = 0; i < count; i++)
-			finish(connection, batch[i], answer_of_text(503, "the database cannot be reached"));
-		return;
-	}
+		return 0;
 	sent = send_batch(connection->server, batch, count);
 	while (answered < sent)
 	{
@@ -545,11 +517,36 @@ run_batch(Connection *connection, Exchange **batch, int count)
 			break;
 		finish(connection, batch[answered++], answer_of_result(result));
 	}
-	if (answered == count)
-		return;
-	disconnect(connection);
+	if (answered < count)
+		disconnect(connection);
+	return answered;
+}
+
+/* May it have been done, so that doing it again would be doing it twice? */
+static bool
+is_delicate(const Exchange *exchange)
+{
+	return exchange->kind == QUERY_ROUTE && (exchange->route->flags & ROUTE_POST) != 0;
+}
+
+/* What is lost with a connection is asked once more over a new one, if that can do no harm. */
+static void
+run_batch(Connection *connection, Exchange **batch, int count)
+{
+	bool was_connected;
+	int answered;
+
+	/* One that the server ended while it was idle has said so. */
+	if (connection->server != NULL && (PQconsumeInput(connection->server) == 0 ||
+									   PQstatus(connection->server) != CONNECTION_OK))
+		disconnect(connection);
+	was_connected = connection->server != NULL;
+	answered = try_batch(connection, batch, count);
+	if (was_connected && answered < count && !is_delicate(batch[answered]))
+		answered += try_batch(connection, batch + answered, count - answered);
 	while (answered < count)
-		give_back(connection, batch[answered++]);
+		finish(connection, batch[answered++],
+			   answer_of_text(503, "the database cannot be reached"));
 }
 
 static void *

@@ -74,7 +74,6 @@ typedef struct Exchange
 	Answer *known; /* in the cache; NULL: nothing */
 	Answer *answer;
 	bool waiting; /* suspended: the database has it */
-	bool retried; /* it was sent over a connection that broke */
 	uint64_t slice_from;
 	Answer *slice; /* part of the body that was fetched last */
 	uint64_t slice_start;

@@ -177,20 +177,23 @@ release(void *answer)
 	answer_release(answer);
 }
 
+/* libmicrohttpd's MHD_ContentReaderCallback, of a body that is not sent. */
+static ssize_t
+read_nothing(void *argument, uint64_t position, char *to, size_t most)
+{
+	(void) argument;
+	(void) position;
+	(void) to;
+	(void) most;
+	return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
 /* 304 says how long the body is that it does not have (RFC 9110, section 15.4.5). */
 static struct MHD_Response *
 bodiless_response(const Answer *answer)
 {
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(0, (void *) "", MHD_RESPMEM_PERSISTENT);
-	char size[24];
-
-	if (response == NULL)
-		return NULL;
-	snprintf(size, sizeof size, "%llu", (unsigned long long) answer->size);
-	MHD_set_response_options(response, MHD_RF_INSANITY_HEADER_CONTENT_LENGTH, MHD_RO_END);
-	MHD_add_response_header(response, "Content-Length", size);
-	return response;
+	return MHD_create_response_from_callback(answer->size, BLOCK_BYTES, read_nothing, NULL,
+											 NULL);
 }
 
 static struct MHD_Response *

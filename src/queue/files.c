@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "access/htup_details.h"
@@ -31,6 +32,7 @@
 
 PG_FUNCTION_INFO_V1(imgexport_read_file);
 PG_FUNCTION_INFO_V1(imgexport_list_files);
+PG_FUNCTION_INFO_V1(imgexport_directory_space);
 
 #define UNFINISHED_SUFFIX ".unfinished"
 
@@ -380,4 +382,24 @@ imgexport_list_files(PG_FUNCTION_ARGS)
 	list_directory(fcntl(root, F_DUPFD_CLOEXEC, 0), "", (ReturnSetInfo *) fcinfo->resultinfo);
 	CloseTransientFile(root);
 	return (Datum) 0;
+}
+
+/* imgexport.directory_space(root text, OUT writable boolean, OUT free_bytes int8) */
+Datum
+imgexport_directory_space(PG_FUNCTION_ARGS)
+{
+	int root = open_root(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	Datum values[2];
+	bool nulls[2] = {false, false};
+	TupleDesc columns;
+	struct statvfs space;
+
+	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "directory_space returns no row");
+	if (fstatvfs(root, &space) != 0)
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not read a file system: %m")));
+	values[0] = BoolGetDatum(faccessat(root, ".", W_OK | X_OK, AT_EACCESS) == 0);
+	values[1] = Int64GetDatum((int64) space.f_bavail * space.f_frsize);
+	CloseTransientFile(root);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(columns, values, nulls)));
 }

@@ -285,6 +285,12 @@ COMMENT ON FUNCTION imgexport.list_files(text) IS
     'Every file under a store''s directory, unfinished ones too; symbolic links are not followed. Errors: 42501 root is not among imgexport.store_directories, 58030.';
 REVOKE ALL ON FUNCTION imgexport.list_files(text) FROM PUBLIC;
 
+CREATE FUNCTION imgexport.directory_space(root text, OUT writable boolean, OUT free_bytes int8)
+    LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'imgexport_directory_space';
+COMMENT ON FUNCTION imgexport.directory_space(text) IS
+    'Whether the server may write into a store''s directory, and how much room its file system has, in bytes. Errors: 42501 root is not among imgexport.store_directories, 58P01.';
+REVOKE ALL ON FUNCTION imgexport.directory_space(text) FROM PUBLIC;
+
 CREATE FUNCTION imgexport.call_http(method text, url text, headers text, OUT status int,
         OUT body bytea)
     LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'imgexport_call_http';

@@ -7,6 +7,7 @@ AS $$
 DECLARE
     helper text;
     about jsonb;
+    place imgexport.store;
 BEGIN
     item := 'version'; ok := true; hint := NULL;
     detail := format('imgexport %s, PostgreSQL %s',
@@ -31,6 +32,24 @@ BEGIN
     FROM pg_stat_activity a
     WHERE a.backend_xmin IS NOT NULL AND a.xact_start < now() - interval '1 hour';
     hint := CASE WHEN NOT ok THEN 'While it is open, vacuum cannot give back the space of finished jobs.' END;
+    RETURN NEXT;
+    FOR place IN SELECT * FROM imgexport.store s WHERE s.kind = 'file' ORDER BY s.name LOOP
+        item := 'store ' || place.name;
+        BEGIN
+            SELECT d.writable, format('%s, %s free%s', place.location, pg_size_pretty(d.free_bytes),
+                                      CASE WHEN NOT d.writable THEN ', not writable' ELSE '' END)
+            INTO ok, detail FROM imgexport.directory_space(place.location) AS d;
+            hint := CASE WHEN NOT ok THEN 'The server''s user needs the right to write there.' END;
+        EXCEPTION WHEN OTHERS THEN
+            ok := false; detail := SQLERRM;
+            hint := 'Make it, and list it in imgexport.store_directories.';
+        END;
+        RETURN NEXT;
+    END LOOP;
+    item := 'signing key';
+    SELECT count(*) > 0, coalesce('made ' || date_trunc('second', now() - max(k.created_at)) || ' ago', 'none')
+    INTO ok, detail FROM imgexport.signing_key k WHERE k.not_after IS NULL;
+    hint := CASE WHEN NOT ok THEN 'SELECT imgexport.rotate_signing_key(); until then no URL can be signed.' END;
     RETURN NEXT;
     FOREACH helper IN ARRAY ARRAY['codec', 'net'] LOOP
         BEGIN

@@ -426,7 +426,9 @@ BEGIN
     IF job.source IS NULL AND job.source_url IS NULL THEN
         RETURN imgexport.http_error(404, 'the source of this job is not kept');
     ELSIF job.source IS NULL THEN
-        RETURN (302, 'Location: ' || job.source_url || E'\nCache-Control: no-store', ''::bytea,
+        -- It is whatever was handed in: a line end in it would begin another header.
+        RETURN (302, 'Location: ' || regexp_replace(job.source_url, '[[:cntrl:][:space:]]', '', 'g')
+                     || E'\nCache-Control: no-store', ''::bytea,
                 NULL, NULL, NULL)::imgexport.http_answer;
     END IF;
     mime := CASE WHEN @extschema@.img_is_image(job.source)

@@ -22,6 +22,52 @@ COMMENT ON FUNCTION imgexport.http_later(text, int) IS
     'The answer is not ready: ask for more in so many milliseconds. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_later(text, int) FROM PUBLIC;
 
+-- An image to be exported, as the export pipeline takes it: aspect_ratio 16:9 is cut to first.
+CREATE FUNCTION imgexport.http_upload_image(image bytea, names text[], parts bytea[])
+    RETURNS imgexport.http_answer
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    aspect text := imgexport.http_field(names, parts, 'aspect_ratio');
+    batch uuid;
+BEGIN
+    IF coalesce(imgexport.http_field(names, parts, 'count'), '1') <> '1' THEN
+        RETURN imgexport.http_error(400, 'count must be 1: of an image that is uploaded there are no variations');
+    END IF;
+    batch := imgexport.submit(source => image, priority => 10, max_attempts => 2,
+        preset => coalesce(imgexport.http_field(names, parts, 'preset'), 'export'),
+        store => imgexport.http_field(names, parts, 'store'),
+        recipe => CASE WHEN aspect IS NOT NULL
+                       THEN jsonb_build_array(jsonb_build_object('crop_to', jsonb_build_object('aspect', aspect))) END,
+        metadata => jsonb_strip_nulls(jsonb_build_object('script', imgexport.http_field(names, parts, 'script'),
+                                                         'aspect_ratio', aspect)));
+    RETURN imgexport.http_later('export ' || batch, 10);
+END $$;
+COMMENT ON FUNCTION imgexport.http_upload_image(bytea, text[], bytea[]) IS
+    'POST /api/upload with an image: preset, default export, store, aspect_ratio (16:9), script. Errors: 22023.';
+REVOKE ALL ON FUNCTION imgexport.http_upload_image(bytea, text[], bytea[]) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.exports_json(batch_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    RETURN (SELECT jsonb_build_object('request_id', batch_id, 'variations', jsonb_agg(v.variation))
+        FROM (SELECT jsonb_build_object('id', j.job_id, 'metadata', j.metadata, 'error', j.error,
+                  'storage_path', imgexport.source_path(j.batch_id, j.job_id),
+                  'exports', (SELECT jsonb_object_agg(i.name, jsonb_build_object('format', i.format,
+                          'url', imgexport.url(i.image_id), 'file_path', i.key, 'size', i.bytes,
+                          'exported_at', to_char(i.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US')))
+                      FROM imgexport.image i
+                      WHERE (i.batch_id, i.job_id) = (j.batch_id, j.job_id))) AS variation
+              FROM imgexport.job j WHERE j.batch_id = batch_id ORDER BY j.image_index, j.job_id) AS v);
+END $$;
+COMMENT ON FUNCTION imgexport.exports_json(uuid) IS
+    'What was exported of a batch: request_id, and of each job id, metadata, error, storage_path and, by output, format, url, file_path (in its store), size in bytes and exported_at. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.exports_json(uuid) FROM PUBLIC;
+
 CREATE FUNCTION imgexport.http_upload(path text, query text, type text, names text[], files text[],
         parts bytea[]) RETURNS imgexport.http_answer
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -33,8 +79,10 @@ DECLARE
     batch uuid;
 BEGIN
     IF csv IS NULL THEN
-        RETURN imgexport.http_error(400, 'there is no CSV in the request',
-            'Send it as a file of multipart/form-data, or as text/csv.');
+        RETURN imgexport.http_error(400, 'there is no CSV and no image in the request',
+            'Send it as a file of multipart/form-data, or as the body.');
+    ELSIF @extschema@.img_is_image(csv) THEN
+        RETURN imgexport.http_upload_image(csv, names, parts);
     END IF;
     batch := imgexport.submit_csv(
         regexp_replace(convert_from(csv, 'UTF8'), '^\ufeff', ''),
@@ -48,7 +96,7 @@ EXCEPTION WHEN bad_copy_file_format OR invalid_parameter_value OR character_not_
     RETURN imgexport.http_error(400, SQLERRM);
 END $$;
 COMMENT ON FUNCTION imgexport.http_upload(text, text, text, text[], text[], bytea[]) IS
-    'POST /api/upload: a CSV with the columns Serial Number, Product Name, Input Image URLs, as a file of a form or the body; fields preset, webhookUrl. requestId, status and totalImages, with 202. Errors: none; 400 for what is not one.';
+    'POST /api/upload: a CSV with the columns Serial Number, Product Name, Input Image URLs, as a file of a form or the body; fields preset, webhookUrl. requestId, status and totalImages, with 202. Or an image, which is exported: request_id and variations, when that is done. Errors: none; 400 for what is neither.';
 REVOKE ALL ON FUNCTION imgexport.http_upload(text, text, text, text[], text[], bytea[]) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.http_images(names text[], files text[], parts bytea[])
@@ -140,6 +188,9 @@ BEGIN
     END IF;
     IF kind = 'product' THEN
         RETURN imgexport.http_product(batch);
+    ELSIF kind = 'export' THEN
+        RETURN imgexport.http_json(CASE WHEN EXISTS (SELECT FROM imgexport.image i WHERE i.batch_id = batch)
+                                        THEN 200 ELSE 422 END, imgexport.exports_json(batch));
     END IF;
     SELECT coalesce(jsonb_agg(p.result ORDER BY p.nth), '[]'),
            count(*) FILTER (WHERE (p.result->>'success')::boolean) INTO results, good

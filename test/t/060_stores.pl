@@ -66,6 +66,8 @@ wait_for("imgexport.cleanup('expired')->>'images_deleted' = '2'", 'outputs expir
 none_left();
 is(join(' ', glob("$folder/files/*")), '', 'and so do their files');
 
+is(ask("SELECT ok, detail ~ 'free\$' FROM imgexport.check() WHERE item = 'store files'"), 't|t', 'check tells the room in its directory');
+
 # No way out of the directory.
 symlink("$folder/elsewhere", "$folder/files/postgres") or die;
 $batch = stored('files', ', max_attempts => 1');

@@ -211,6 +211,10 @@ my $export = done("$dune, preset => 'export'");
 is(join(' ', map { $http->ask("/jobs/$export/images/${export}_0_0", headers => { Accept => $_ })->{headers}{'content-type'} } 'image/webp', 'image/avif', '*/*'), 'image/webp image/jpeg image/jpeg', 'of several formats the one that is accepted');
 
 # What is posted.
+$answer = $http->post_form('/api/upload', [ image => [ 'd.jpg', slurp_file(photo('dune.jpg')) ], aspect_ratio => '16:9', count => 1 ]);
+my $exported = decode_json($answer->{content})->{variations}[0];
+is(join(' ', $answer->{status}, map { "$_=" . status_of($exported->{exports}{$_}{url}) } sort keys %{ $exported->{exports} }), '200 jpeg=200 png=200 webp=200', 'POST /api/upload of an image: exported');
+is(ask("SELECT min(width) || 'x' || min(height) FROM imgexport.image WHERE job_id = '$exported->{id}'"), '1600x900', 'in the ratio that was asked for');
 my $photo = slurp_file(photo('dune.jpg'));
 $answer = $http->post_form('/process', [ image => [ 'dune.jpg', $photo ] ]);
 my $processed = decode_json($answer->{content});
