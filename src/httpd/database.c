@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "httpd/database.h"
+#include "httpd/log.h"
 #include "httpd/options.h"
 
 /* Quick requests in one pipeline. */
@@ -386,7 +387,7 @@ prepare(PGconn *server, const char *name, const char *text, int count, const Oid
 	bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
 
 	if (!good)
-		fprintf(stderr, "imgexport-httpd: %s", PQresultErrorMessage(result));
+		log_problem("%s", PQresultErrorMessage(result));
 	PQclear(result);
 	return good;
 }
@@ -451,7 +452,7 @@ connect_now(Connection *connection)
 		}
 	}
 	else
-		fprintf(stderr, "imgexport-httpd: %s", PQerrorMessage(connection->server));
+		log_problem("%s", PQerrorMessage(connection->server));
 	PQfinish(connection->server);
 	connection->server = NULL;
 	__atomic_store_n(&reconnect_at_us, now_us() + RECONNECT_MS * 1000, __ATOMIC_RELAXED);

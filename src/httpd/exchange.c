@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "httpd/exchange.h"
+#include "httpd/log.h"
 
 /* Columns of every answer, in this order. */
 enum
@@ -133,15 +134,15 @@ answer_of_error(const PGresult *result)
 		if (strncmp(state, failures[i].state, strlen(failures[i].state)) == 0)
 		{
 			if (!failures[i].tell)
-				fprintf(stderr, "imgexport-httpd: %s: %s\n", state, message);
+				log_problem("%s: %s", state, message);
 			return answer_of_text(failures[i].status,
 								  failures[i].tell			  ? message
 								  : failures[i].status == 403 ? "not allowed here"
 								  : failures[i].status == 503 ? "the database is busy"
 															  : "it could not be done");
 		}
-	fprintf(stderr, "imgexport-httpd: %s: %s\n", state ? state : "?",
-			message ? message : PQresultErrorMessage(result));
+	log_problem("%s: %s", state ? state : "?",
+				message ? message : PQresultErrorMessage(result));
 	return answer_of_text(500, "internal error");
 }
 

@@ -5,6 +5,7 @@
  * Queries are not logged: they have signatures.
  */
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,35 @@ log_open(void)
 		exit(1);
 	}
 	setvbuf(file, NULL, _IOFBF, 1 << 16);
+}
+
+/* What is wrong, on standard error: a line a second at most, as it may be wrong for everybody. */
+void
+log_problem(const char *format, ...)
+{
+	static time_t last;
+	static int unsaid;
+	char text[500];
+	va_list arguments;
+	time_t now = time(NULL);
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	text[strcspn(text, "\n")] = '\0';
+	pthread_mutex_lock(&lock);
+	if (now == last)
+		unsaid++;
+	else
+	{
+		fprintf(stderr, "imgexport-httpd: %s", text);
+		if (unsaid > 0)
+			fprintf(stderr, " (and %d more before)", unsaid);
+		fputc('\n', stderr);
+		last = now;
+		unsaid = 0;
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 /* A client's text, without what would be another line or command of a terminal. */

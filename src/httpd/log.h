@@ -11,5 +11,6 @@ void log_open(void);
 void log_exchange(const Exchange *exchange);
 void log_flush(void);
 char *log_metrics(void);
+void log_problem(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

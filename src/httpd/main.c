@@ -234,9 +234,11 @@ on_completed(void *argument, struct MHD_Connection *connection, void **context,
 static void
 on_mhd_log(void *argument, const char *format, va_list arguments)
 {
+	char text[200];
+
 	(void) argument;
-	fprintf(stderr, "imgexport-httpd: ");
-	vfprintf(stderr, format, arguments);
+	vsnprintf(text, sizeof text, format, arguments);
+	log_problem("%s", text);
 }
 
 static struct MHD_Daemon *
