@@ -17,12 +17,13 @@ CREATE FUNCTION imgexport.uri_encode(value text, keep text DEFAULT '') RETURNS t
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    bytes bytea := convert_to(value, 'UTF8');
 BEGIN
     RETURN (SELECT coalesce(string_agg(
-        CASE WHEN c COLLATE "C" ~ '^[A-Za-z0-9_.~-]$' OR strpos(keep, c) > 0 THEN c
-             ELSE regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '..', '%\&', 'g')
-        END, '' ORDER BY nth), '')
-    FROM regexp_split_to_table(value, '') WITH ORDINALITY AS s(c, nth) WHERE c <> '');
+                CASE WHEN byte < 128 AND strpos('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~' || keep, chr(byte)) > 0
+                     THEN chr(byte) ELSE '%' || lpad(upper(to_hex(byte)), 2, '0') END, '' ORDER BY nth), '')
+            FROM generate_series(0, length(bytes) - 1) AS nth, LATERAL (SELECT get_byte(bytes, nth)) AS b(byte));
 END $$;
 COMMENT ON FUNCTION imgexport.uri_encode(text, text) IS
     'A text as part of a URL: all but A-Z a-z 0-9 - . _ ~ as %XX of its UTF-8 (RFC 3986, section 2). keep: further characters that stay, default none. Errors: 22P05 a character that UTF-8 has not.';
