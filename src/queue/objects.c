@@ -68,6 +68,14 @@ static WorkerStatement request_statement = {
 	{TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
 	NULL};
 
+/* An upload in parts that is not completed is to be given up: its parts are kept, and paid for. */
+static WorkerStatement note_upload_statement = {
+	"INSERT INTO imgexport.removal (batch_id, store, key, upload_id, run_at)"
+	" VALUES ($1, $2, $3, $4, statement_timestamp() + interval '1 hour')",
+	4,
+	{UUIDOID, TEXTOID, TEXTOID, TEXTOID},
+	NULL};
+
 static char *
 text_column(int column)
 {
@@ -291,6 +299,16 @@ plan(Object *object)
 						: STAGE_WHOLE;
 }
 
+static void
+note_upload(const Object *object)
+{
+	Datum values[] = {UUIDPGetDatum(&object->task->batch_id),
+					  CStringGetTextDatum(object->task->store),
+					  CStringGetTextDatum(object->key), CStringGetTextDatum(object->upload_id)};
+
+	worker_execute(&note_upload_statement, values, NULL);
+}
+
 /* The body that an object's next request sends. */
 static void
 next_body(const Object *object, const char **bytes, uint64 *length)
@@ -377,6 +395,8 @@ advance(void *argument)
 		plan(object);
 	if (remove_is_busy_with(object->task->store, object->key))
 		return;
+	if (object->stage == STAGE_PART && object->part == 1)
+		note_upload(object);
 	next_body(object, &bytes, &length);
 	values[0] = CStringGetTextDatum(object->task->store);
 	values[1] = CStringGetTextDatum(

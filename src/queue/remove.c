@@ -41,7 +41,7 @@ static const int delays_s[] = {5, 60, 600, 3600, 6 * 3600, 24 * 3600, 48 * 3600}
 static WorkerStatement keep_statement = {
 	"DELETE FROM imgexport.removal WHERE (batch_id, removal_id) IN ("
 	" SELECT r.batch_id, r.removal_id FROM imgexport.removal r"
-	" WHERE r.state = 'pending' AND r.run_at <= $1"
+	" WHERE r.state = 'pending' AND r.run_at <= $1 AND r.upload_id IS NULL"
 	" AND EXISTS (SELECT FROM imgexport.image i WHERE (i.store, i.key) = (r.store, r.key))"
 	" ORDER BY r.run_at LIMIT 1000 FOR UPDATE SKIP LOCKED)",
 	1,
@@ -55,17 +55,18 @@ static WorkerStatement claim_statement = {
 	"  WHERE state = 'pending' AND run_at <= $3 ORDER BY run_at LIMIT $4"
 	"  FOR UPDATE SKIP LOCKED) due"
 	" WHERE (r.batch_id, r.removal_id) = (due.batch_id, due.removal_id)"
-	" AND NOT EXISTS (SELECT FROM imgexport.image i WHERE (i.store, i.key) = (r.store, r.key))"
-	" RETURNING r.batch_id, r.removal_id, r.store, r.key, r.attempts",
+	" AND (r.upload_id IS NOT NULL OR NOT EXISTS ("
+	"  SELECT FROM imgexport.image i WHERE (i.store, i.key) = (r.store, r.key)))"
+	" RETURNING r.batch_id, r.removal_id, r.store, r.key, r.attempts, r.upload_id",
 	4,
 	{TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID},
 	NULL};
 
 static WorkerStatement request_statement = {
 	"SELECT kind, root, method, url, headers"
-	" FROM imgexport.object_request($1, 'DELETE', $2, '', '" EMPTY_HASH "', NULL, $3)",
-	3,
-	{TEXTOID, TEXTOID, TIMESTAMPTZOID},
+	" FROM imgexport.object_request($1, 'DELETE', $2, $4, '" EMPTY_HASH "', NULL, $3)",
+	4,
+	{TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID},
 	NULL};
 
 static WorkerStatement removed_statement = {
@@ -90,6 +91,8 @@ typedef struct Removal
 	pg_uuid_t removal_id;
 	char *store;
 	char *key;
+	char *
+		upload_id; /* of an upload in parts that is given up; NULL: it is the object that goes */
 	int attempts;
 	bool busy; /* a job has the object in work */
 	bool done;
@@ -143,6 +146,7 @@ read_row(uint64 row)
 	removal->store = text_column(row, 3);
 	removal->key = text_column(row, 4);
 	removal->attempts = DatumGetInt32(SPI_getbinval(tuple, columns, 5, &is_null));
+	removal->upload_id = text_column(row, 6);
 	MemoryContextSwitchTo(before);
 	return removal;
 }
@@ -164,7 +168,10 @@ start(void *argument)
 {
 	Removal *removal = argument;
 	Datum values[] = {CStringGetTextDatum(removal->store), CStringGetTextDatum(removal->key),
-					  TimestampTzGetDatum(GetCurrentTimestamp())};
+					  TimestampTzGetDatum(GetCurrentTimestamp()),
+					  CStringGetTextDatum(removal->upload_id
+											  ? psprintf("uploadId=%s", removal->upload_id)
+											  : "")};
 	char *kind;
 	FetchRequest request;
 

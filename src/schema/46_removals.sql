@@ -6,6 +6,7 @@ CREATE TABLE imgexport.removal (
     removal_id  uuid NOT NULL DEFAULT imgexport.new_id(),
     store       text NOT NULL,
     key         text NOT NULL,
+    upload_id   text,
     state       text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'processing', 'failed')),
     attempts    int NOT NULL DEFAULT 0,
     run_at      timestamptz NOT NULL DEFAULT now(),
@@ -16,7 +17,7 @@ CREATE TABLE imgexport.removal (
     PRIMARY KEY (batch_id, removal_id)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE imgexport.removal IS
-    'The outbox of objects that are to be deleted from their stores, unless an image names them when it is time. A row goes when that is done; one that fails for days stays, with its error.';
+    'The outbox of objects that are to be deleted from their stores, unless an image names them when it is time, and of uploads in parts (upload_id) that are to be given up, unless they are complete. A row goes when that is done; one that fails for days stays, with its error.';
 CREATE INDEX removal_due ON imgexport.removal (run_at) WHERE state = 'pending';
 CREATE INDEX removal_claimed ON imgexport.removal (lease_until) WHERE state = 'processing';
 REVOKE ALL ON imgexport.removal FROM PUBLIC;

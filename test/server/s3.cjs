@@ -1,10 +1,12 @@
 // An S3 for tests, in a folder of its own; says its port, and stops when its input ends.
 // Usage: node s3.cjs FOLDER BUCKET
 //
-// s3rver does all that an S3 does but one thing: it takes any signature of version 4.  So each
+// s3rver does nearly all that an S3 does, but it takes any signature of version 4.  So each
 // request is signed here once more, by what AWS's own client signs with, and has to agree.
 const crypto = require('crypto');
+const fs = require('fs');
 const http = require('http');
+const path = require('path');
 const { createRequire } = require('module');
 const { Readable } = require('stream');
 const load = createRequire(process.env.S3_MODULES + '/');
@@ -67,6 +69,19 @@ function replay(request, body) {
     return again;
 }
 
+// Nor does s3rver know the end of an upload in parts that is given up.
+function giveUp(request, response) {
+    const upload = new URL(request.url, 'http://x').searchParams.get('uploadId');
+    if (request.method !== 'DELETE' || !upload)
+        return false;
+    const parts = path.join(folder, bucket, '._S3rver_uploads', upload.replace(/[^0-9a-f]/g, ''));
+    fs.appendFileSync(path.join(folder, 'given-up'), `${upload} ${fs.existsSync(parts)}\n`);
+    fs.rmSync(parts, { recursive: true, force: true });
+    response.writeHead(204);
+    response.end();
+    return true;
+}
+
 s3.configureBuckets().then(() => {
     const answer = s3.callback();
     const server = http.createServer((request, response) => {
@@ -74,7 +89,8 @@ s3.configureBuckets().then(() => {
         request.on('data', (data) => parts.push(data)).on('end', async () => {
             const body = Buffer.concat(parts);
             if (await check(request, body).catch(() => false)) {
-                answer(replay(request, body), response);
+                if (!giveUp(request, response))
+                    answer(replay(request, body), response);
                 return;
             }
             response.writeHead(403, { 'content-type': 'application/xml' });
