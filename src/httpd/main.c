@@ -66,10 +66,15 @@ same_text(const char *a, const char *b)
 	return different == 0;
 }
 
+/* The key, as X-API-Key or, as Prometheus sends it, as a bearer's. */
 static bool
 may_ask(const Exchange *exchange)
 {
 	const char *key = header(exchange, "X-API-Key");
+	const char *bearer = header(exchange, "Authorization");
+
+	if (key == NULL && bearer != NULL && strncmp(bearer, "Bearer ", 7) == 0)
+		key = bearer + 7;
 
 	return options.api_key == NULL || (exchange->route->flags & ROUTE_OPEN) != 0 ||
 		   (key != NULL && same_text(key, options.api_key));

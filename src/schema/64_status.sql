@@ -17,7 +17,14 @@ AS $$
                    'height', i.height, 'bytes', i.bytes, 'converted', i.bytes IS NOT NULL,
                    'url', i.url))) AS outputs,
                jsonb_agg(i.url ORDER BY i.name) AS urls
-        FROM (SELECT i.*, imgexport.url(i.image_id) AS url FROM imgexport.image i
+        -- As imgexport.url says it, which is called where a URL is not the plain one.
+        FROM (SELECT i.job_id, i.image_id, i.name, i.format, i.width, i.height, i.bytes,
+                     CASE WHEN i.source_url IS NULL AND NOT s.sign AND s.public_url IS NULL
+                          THEN '/static/output/' || i.image_id || '.'
+                               || CASE i.format WHEN 'jpeg' THEN 'jpg' WHEN 'tiff' THEN 'tif'
+                                                ELSE coalesce(i.format, 'bin') END
+                          ELSE imgexport.url(i.image_id) END AS url
+              FROM imgexport.image i LEFT JOIN imgexport.store s ON s.name = i.store
               WHERE i.batch_id = batch_status.batch_id
                 AND (batch_status.owner IS NULL OR i.owner = batch_status.owner)) AS i
         GROUP BY i.job_id),

@@ -87,7 +87,8 @@ DECLARE
     key imgexport.signing_key;
     path text := format('/%s/%s.%s', options, image_id, format);
 BEGIN
-    IF imgexport.url(image_id) IS NULL THEN
+    IF NOT EXISTS (SELECT FROM imgexport.image i WHERE i.image_id = variant_url.image_id
+                     AND i.bytes IS NOT NULL AND imgexport.may_see(i.owner)) THEN
         RETURN NULL;
     ELSIF format NOT IN ('auto', 'jpg', 'png', 'webp', 'avif', 'gif') THEN
         RAISE invalid_parameter_value USING

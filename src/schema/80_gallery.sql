@@ -25,7 +25,7 @@ COMMENT ON FUNCTION imgexport.gallery_job(imgexport.job) IS
     'A job as the gallery shows it. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.gallery_job(imgexport.job) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.gallery(batches int DEFAULT 20, jobs int DEFAULT 100) RETURNS jsonb
+CREATE FUNCTION imgexport.gallery(batches int DEFAULT 20, jobs int DEFAULT 30) RETURNS jsonb
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -74,7 +74,7 @@ AS $$
             FROM batch b), '[]'))
 $$;
 COMMENT ON FUNCTION imgexport.gallery(int, int) IS
-    'What the gallery page shows: health, queues, totals, and the last batches with their jobs and images. batches, jobs: at most so many, default 20, with 100 jobs of each. Errors: none.';
+    'What the gallery page shows: health, queues, totals, and the last batches with their jobs and images. batches, jobs: at most so many, default 20, with 30 jobs of each, the failed ones first. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.gallery(int, int) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.http_gallery(path text, query text, accept text, etags text)

@@ -270,6 +270,7 @@ my $keyed = HttpServer->start($node, '--api-key-file', "$folder/key");
 is(join(' ', map { $keyed->ask($_)->{status} } '/api/gallery', '/metrics', "/api/status/$batch", $path, '/health', '/', $large), '401 401 401 200 200 200 200', 'without the key there are images alone');
 is($keyed->ask('/process', method => 'POST', content => $photo)->{status}, 401, 'nothing can be posted');
 is($keyed->ask('/metrics', headers => { 'X-API-Key' => '0123456789abcdef-key' })->{status}, 200, 'with it there is all');
+is($keyed->ask('/metrics', headers => { 'Authorization' => 'Bearer 0123456789abcdef-key' })->{status}, 200, 'as a bearer too');
 is($keyed->ask('/metrics', headers => { 'X-API-Key' => $_ })->{status}, 401, "not with '$_'") foreach '', '0', '0123456789abcdef-keY', '0123456789abcdef-key1';
 is($keyed->stop, 0, 'it ends when it is told to');
 my ($out, $err) = run_command([ 'build/imgexport-httpd', '--listen', '0.0.0.0', '--port', '0' ]);
