@@ -83,15 +83,6 @@ row_value(int row, int number, bool *is_null)
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, is_null);
 }
 
-static char *
-text_value(int row, int number)
-{
-	bool is_null;
-	Datum value = row_value(row, number, &is_null);
-
-	return is_null ? NULL : TextDatumGetCString(value);
-}
-
 static Jsonb *
 json_value(int row, int number)
 {
@@ -109,7 +100,7 @@ read_input(TaskInput *input, int row, int url_column, int bytes_column)
 	Datum value = row_value(row, bytes_column, &is_null);
 	bytea *bytes;
 
-	input->url = text_value(row, url_column);
+	input->url = worker_text(row, url_column);
 	if (is_null)
 		return;
 	bytes = DatumGetByteaPP(value);
@@ -124,7 +115,7 @@ read_input(TaskInput *input, int row, int url_column, int bytes_column)
 static OnError
 read_on_error(int row)
 {
-	char *name = text_value(row, COLUMN_ON_ERROR);
+	char *name = worker_text(row, COLUMN_ON_ERROR);
 
 	if (strcmp(name, "skip") == 0)
 		return ON_ERROR_SKIP;
@@ -145,8 +136,8 @@ read_task(int row, TimestampTz now)
 
 	task->batch_id = *DatumGetUUIDP(row_value(row, COLUMN_BATCH_ID, &is_null));
 	task->job_id = *DatumGetUUIDP(row_value(row, COLUMN_JOB_ID, &is_null));
-	task->queue = text_value(row, COLUMN_QUEUE);
-	task->owner = text_value(row, COLUMN_OWNER);
+	task->queue = worker_text(row, COLUMN_QUEUE);
+	task->owner = worker_text(row, COLUMN_OWNER);
 	task->attempts = DatumGetInt32(row_value(row, COLUMN_ATTEMPTS, &is_null));
 	task->max_attempts = DatumGetInt32(row_value(row, COLUMN_MAX_ATTEMPTS, &is_null));
 	task->notify = DatumGetBool(row_value(row, COLUMN_NOTIFY, &is_null));
@@ -156,14 +147,14 @@ read_task(int row, TimestampTz now)
 		task->expires_in = palloc(sizeof(Interval));
 		*task->expires_in = *DatumGetIntervalP(expires_in);
 	}
-	task->preset = text_value(row, COLUMN_PRESET);
-	task->store = text_value(row, COLUMN_STORE);
+	task->preset = worker_text(row, COLUMN_PRESET);
+	task->store = worker_text(row, COLUMN_STORE);
 	task->recipe = json_value(row, COLUMN_RECIPE);
 	task->outputs = json_value(row, COLUMN_OUTPUTS);
 	task->metadata = json_value(row, COLUMN_METADATA);
 	read_input(&task->source, row, COLUMN_SOURCE_URL, COLUMN_SOURCE);
 	read_input(&task->base, row, COLUMN_BASE_URL, COLUMN_BASE);
-	task->host = text_value(row, COLUMN_HOST);
+	task->host = worker_text(row, COLUMN_HOST);
 	deadline = row_value(row, COLUMN_DEADLINE, &is_null);
 	task->deadline = is_null ? 0 : DatumGetTimestampTz(deadline);
 	task->on_error = read_on_error(row);

@@ -12,16 +12,13 @@
 
 #include "catalog/pg_type.h"
 #include "common/pg_prng.h"
-#include "lib/ilist.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/uuid.h"
 
 #include "helper/bulk.h"
-#include "helper/guarded.h"
 #include "image/fetch.h"
+#include "queue/outbox.h"
 #include "queue/transfers.h"
 #include "queue/worker.h"
 #include "settings.h"
@@ -42,7 +39,7 @@ static WorkerStatement claim_statement = {
 	"  WHERE state = 'pending' AND run_at <= $3 ORDER BY run_at LIMIT $4"
 	"  FOR UPDATE SKIP LOCKED) due"
 	" WHERE (d.batch_id, d.delivery_id) = (due.batch_id, due.delivery_id)"
-	" RETURNING d.batch_id, d.delivery_id, d.owner::text, d.url, d.attempts",
+	" RETURNING d.batch_id, d.delivery_id, d.attempts, d.owner::text, d.url",
 	4,
 	{TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID},
 	NULL};
@@ -81,55 +78,28 @@ static WorkerStatement disable_statement = {
 
 typedef struct Delivery
 {
-	dlist_node link;
-	MemoryContext context; /* owns all of this */
-	pg_uuid_t batch_id;
-	pg_uuid_t delivery_id;
+	OutboxItem item;
 	char *owner;
 	char *url;
-	int attempts;
 	char *id;
 	char *payload;	  /* in the server's encoding */
 	char *signatures; /* NULL: the webhook is disabled */
 	TimestampTz sent_at;
-	bool done;
 	int http_status;
-	HelperError *error; /* NULL: it was delivered */
 } Delivery;
 
-static dlist_head deliveries = DLIST_STATIC_INIT(deliveries);
-static int delivery_count;
+static Outbox deliveries = OUTBOX_INIT(deliveries);
 
-static char *
-text_column(uint64 row, int column)
-{
-	bool is_null;
-	Datum value =
-		SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &is_null);
-
-	return is_null ? NULL : TextDatumGetCString(value);
-}
-
-static void
+static Delivery *
 read_row(uint64 row)
 {
-	MemoryContext context =
-		AllocSetContextCreate(worker.jobs, "imgexport delivery", ALLOCSET_SMALL_SIZES);
-	MemoryContext before = MemoryContextSwitchTo(context);
-	Delivery *delivery = palloc0(sizeof *delivery);
-	TupleDesc columns = SPI_tuptable->tupdesc;
-	HeapTuple tuple = SPI_tuptable->vals[row];
-	bool is_null;
+	Delivery *delivery = outbox_add(&deliveries, row, sizeof *delivery);
+	MemoryContext before = MemoryContextSwitchTo(delivery->item.context);
 
-	delivery->context = context;
-	delivery->batch_id = *DatumGetUUIDP(SPI_getbinval(tuple, columns, 1, &is_null));
-	delivery->delivery_id = *DatumGetUUIDP(SPI_getbinval(tuple, columns, 2, &is_null));
-	delivery->owner = text_column(row, 3);
-	delivery->url = text_column(row, 4);
-	delivery->attempts = DatumGetInt32(SPI_getbinval(tuple, columns, 5, &is_null));
-	dlist_push_tail(&deliveries, &delivery->link);
-	delivery_count++;
+	delivery->owner = worker_text(row, OUTBOX_OWN_COLUMNS);
+	delivery->url = worker_text(row, OUTBOX_OWN_COLUMNS + 1);
 	MemoryContextSwitchTo(before);
+	return delivery;
 }
 
 static void
@@ -143,8 +113,8 @@ delivery_done(void *owner, const Fetched *fetched, int fd, HelperError *error)
 	/* Whatever a receiver answers, it may answer otherwise later. */
 	if (error != NULL)
 		error->retryable = delivery->http_status != HTTP_GONE;
-	delivery->error = error;
-	delivery->done = true;
+	delivery->item.error = error;
+	delivery->item.done = true;
 }
 
 static void
@@ -173,13 +143,13 @@ static void
 send_delivery(void *argument)
 {
 	Delivery *delivery = argument;
-	Datum key[] = {UUIDPGetDatum(&delivery->batch_id), UUIDPGetDatum(&delivery->delivery_id)};
+	Datum key[] = {UUIDPGetDatum(&delivery->item.batch_id), UUIDPGetDatum(&delivery->item.id)};
 	Datum values[5];
 
 	if (worker_execute(&payload_statement, key, NULL) == 0)
 		ereport(ERROR, (errcode(ERRCODE_NO_DATA), errmsg("delivery was deleted")));
-	delivery->payload = text_column(0, 1);
-	delivery->id = text_column(0, 2);
+	delivery->payload = worker_text(0, 1);
+	delivery->id = worker_text(0, 2);
 	if (delivery->payload == NULL)
 		ereport(ERROR, (errcode(ERRCODE_NO_DATA), errmsg("batch was deleted")));
 	delivery->sent_at = GetCurrentTimestamp();
@@ -189,7 +159,7 @@ send_delivery(void *argument)
 	values[3] = TimestampTzGetDatum(delivery->sent_at);
 	values[4] = CStringGetTextDatum(delivery->payload);
 	worker_execute(&sign_statement, values, NULL);
-	delivery->signatures = text_column(0, 1);
+	delivery->signatures = worker_text(0, 1);
 	if (delivery->signatures == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -199,14 +169,6 @@ send_delivery(void *argument)
 	start(delivery);
 }
 
-/* Send it, or be done with it. */
-static void
-begin(Delivery *delivery)
-{
-	delivery->error = run_guarded(send_delivery, delivery, delivery->context);
-	delivery->done = delivery->error != NULL;
-}
-
 /* Claim what is due, in the open transaction, and send it. */
 void
 deliver_claim(TimestampTz now)
@@ -214,45 +176,41 @@ deliver_claim(TimestampTz now)
 	Datum values[] = {
 		CStringGetTextDatum(worker.name),
 		TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, LEASE_MS * INT64CONST(10))),
-		TimestampTzGetDatum(now), Int32GetDatum(DELIVERIES_MAX - delivery_count)};
-	dlist_node *last = dlist_is_empty(&deliveries) ? NULL : dlist_tail_node(&deliveries);
-	dlist_iter iter;
-	bool fresh = last == NULL;
+		TimestampTzGetDatum(now), Int32GetDatum(DELIVERIES_MAX - deliveries.count)};
+	Delivery *claimed[DELIVERIES_MAX];
 	uint64 rows;
 
-	if (delivery_count >= DELIVERIES_MAX)
+	if (deliveries.count >= DELIVERIES_MAX)
 		return;
 	rows = worker_execute(&claim_statement, values, NULL);
 	for (uint64 row = 0; row < rows; row++)
-		read_row(row);
-	dlist_foreach(iter, &deliveries)
-	{
-		if (fresh)
-			begin(dlist_container(Delivery, link, iter.cur));
-		fresh |= iter.cur == last;
-	}
+		claimed[row] = read_row(row);
+	for (uint64 row = 0; row < rows; row++)
+		outbox_begin(&claimed[row]->item, send_delivery);
 }
 
 static TimestampTz
 retry_at(const Delivery *delivery)
 {
-	double delay_s = delays_s[delivery->attempts - 1];
+	double delay_s = delays_s[delivery->item.attempts - 1];
 
 	delay_s *= 0.9 + 0.2 * pg_prng_double(&pg_global_prng_state);
-	delay_s = Max(delay_s, delivery->error->retry_after_s);
+	delay_s = Max(delay_s, delivery->item.error->retry_after_s);
 	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) (delay_s * 1000));
 }
 
 static void
-write_down(Delivery *delivery)
+write_down(void *argument)
 {
-	HelperError *error = delivery->error;
-	bool again = error != NULL && error->retryable && delivery->attempts <= lengthof(delays_s);
+	Delivery *delivery = argument;
+	HelperError *error = delivery->item.error;
+	bool again =
+		error != NULL && error->retryable && delivery->item.attempts <= lengthof(delays_s);
 	TimestampTz now = GetCurrentTimestamp();
 	const char *state = error == NULL ? "delivered" : again ? "pending" : "failed";
 	char nulls[] = "        ";
-	Datum values[] = {UUIDPGetDatum(&delivery->batch_id),
-					  UUIDPGetDatum(&delivery->delivery_id),
+	Datum values[] = {UUIDPGetDatum(&delivery->item.batch_id),
+					  UUIDPGetDatum(&delivery->item.id),
 					  CStringGetTextDatum(worker.name),
 					  CStringGetTextDatum(state),
 					  TimestampTzGetDatum(again ? retry_at(delivery) : 0),
@@ -275,7 +233,7 @@ write_down(Delivery *delivery)
 	}
 	if (error != NULL)
 		ereport(LOG, (errmsg("imgexport webhook %s: attempt %d failed: %s",
-							 delivery->id ? delivery->id : "?", delivery->attempts,
+							 delivery->id ? delivery->id : "?", delivery->item.attempts,
 							 error->message)));
 }
 
@@ -283,33 +241,12 @@ write_down(Delivery *delivery)
 bool
 deliver_is_waiting(void)
 {
-	dlist_iter iter;
-
-	dlist_foreach(iter,
-				  &deliveries) if (dlist_container(Delivery, link, iter.cur)->done) return true;
-	return false;
+	return outbox_is_waiting(&deliveries);
 }
 
 /* Write down what was delivered and what was not. */
 void
 deliver_finished(void)
 {
-	dlist_mutable_iter iter;
-
-	if (!deliver_is_waiting())
-		return;
-	worker_begin("write down deliveries");
-	dlist_foreach_modify(iter, &deliveries)
-	{
-		Delivery *delivery = dlist_container(Delivery, link, iter.cur);
-
-		if (!delivery->done)
-			continue;
-		write_down(delivery);
-		dlist_delete(&delivery->link);
-		delivery_count--;
-		MemoryContextDelete(delivery->context);
-	}
-	worker_commit();
-	worker.look = true;
+	outbox_finish(&deliveries, "write down deliveries", write_down);
 }

@@ -76,15 +76,6 @@ static WorkerStatement note_upload_statement = {
 	{UUIDOID, TEXTOID, TEXTOID, TEXTOID},
 	NULL};
 
-static char *
-text_column(int column)
-{
-	bool is_null;
-	Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &is_null);
-
-	return is_null ? NULL : TextDatumGetCString(value);
-}
-
 static const Rendering *
 rendering_of(const Object *object)
 {
@@ -286,10 +277,10 @@ plan(Object *object)
 	Datum sha256;
 
 	worker_execute(&plan_statement, values, NULL);
-	object->key = text_column(1);
+	object->key = worker_text(0, 1);
 	sha256 = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null);
 	object->sha256 = DatumGetByteaPCopy(sha256);
-	object->mime = text_column(3);
+	object->mime = worker_text(0, 3);
 	object->part_bytes =
 		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 4, &is_null));
 	if (is_null)
@@ -407,15 +398,16 @@ advance(void *argument)
 	values[5] = CStringGetTextDatum(object->mime);
 	values[6] = TimestampTzGetDatum(GetCurrentTimestamp());
 	worker_execute(&request_statement, values, NULL);
-	kind = text_column(1);
-	root = text_column(2);
+	kind = worker_text(0, 1);
+	root = worker_text(0, 2);
 	if (strcmp(kind, "file") == 0)
 	{
 		file_write(root, object->key, bytes, length);
 		finish(object);
 	}
 	else
-		send_body(object, text_column(3), text_column(4), text_column(5), bytes, length);
+		send_body(object, worker_text(0, 3), worker_text(0, 4), worker_text(0, 5), bytes,
+				  length);
 }
 
 static bool

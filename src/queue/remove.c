@@ -12,16 +12,12 @@
 #include <unistd.h>
 
 #include "catalog/pg_type.h"
-#include "common/sha2.h"
-#include "lib/ilist.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/uuid.h"
 
-#include "helper/guarded.h"
 #include "image/fetch.h"
 #include "queue/files.h"
+#include "queue/outbox.h"
 #include "queue/worker.h"
 
 /* Under way at once. */
@@ -57,7 +53,7 @@ static WorkerStatement claim_statement = {
 	" WHERE (r.batch_id, r.removal_id) = (due.batch_id, due.removal_id)"
 	" AND (r.upload_id IS NOT NULL OR NOT EXISTS ("
 	"  SELECT FROM imgexport.image i WHERE (i.store, i.key) = (r.store, r.key)))"
-	" RETURNING r.batch_id, r.removal_id, r.store, r.key, r.attempts, r.upload_id",
+	" RETURNING r.batch_id, r.removal_id, r.attempts, r.store, r.key, r.upload_id",
 	4,
 	{TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID},
 	NULL};
@@ -85,22 +81,15 @@ static WorkerStatement failed_statement = {
 
 typedef struct Removal
 {
-	dlist_node link;
-	MemoryContext context; /* owns all of this */
-	pg_uuid_t batch_id;
-	pg_uuid_t removal_id;
+	OutboxItem item;
 	char *store;
 	char *key;
 	char *
 		upload_id; /* of an upload in parts that is given up; NULL: it is the object that goes */
-	int attempts;
-	bool busy; /* a job has the object in work */
-	bool done;
-	HelperError *error; /* NULL: it is gone */
+	bool busy;	   /* a job has the object in work */
 } Removal;
 
-static dlist_head removals = DLIST_STATIC_INIT(removals);
-static int removal_count;
+static Outbox removals = OUTBOX_INIT(removals);
 
 /* Is that object being removed? */
 bool
@@ -108,9 +97,9 @@ remove_is_busy_with(const char *store, const char *key)
 {
 	dlist_iter iter;
 
-	dlist_foreach(iter, &removals)
+	dlist_foreach(iter, &removals.items)
 	{
-		Removal *removal = dlist_container(Removal, link, iter.cur);
+		Removal *removal = (Removal *) dlist_container(OutboxItem, link, iter.cur);
 
 		if (!removal->busy && strcmp(removal->key, key) == 0 &&
 			strcmp(removal->store, store) == 0)
@@ -119,34 +108,15 @@ remove_is_busy_with(const char *store, const char *key)
 	return false;
 }
 
-static char *
-text_column(uint64 row, int column)
-{
-	bool is_null;
-	Datum value =
-		SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &is_null);
-
-	return is_null ? NULL : TextDatumGetCString(value);
-}
-
 static Removal *
 read_row(uint64 row)
 {
-	MemoryContext context =
-		AllocSetContextCreate(worker.jobs, "imgexport removal", ALLOCSET_SMALL_SIZES);
-	MemoryContext before = MemoryContextSwitchTo(context);
-	Removal *removal = palloc0(sizeof *removal);
-	TupleDesc columns = SPI_tuptable->tupdesc;
-	HeapTuple tuple = SPI_tuptable->vals[row];
-	bool is_null;
+	Removal *removal = outbox_add(&removals, row, sizeof *removal);
+	MemoryContext before = MemoryContextSwitchTo(removal->item.context);
 
-	removal->context = context;
-	removal->batch_id = *DatumGetUUIDP(SPI_getbinval(tuple, columns, 1, &is_null));
-	removal->removal_id = *DatumGetUUIDP(SPI_getbinval(tuple, columns, 2, &is_null));
-	removal->store = text_column(row, 3);
-	removal->key = text_column(row, 4);
-	removal->attempts = DatumGetInt32(SPI_getbinval(tuple, columns, 5, &is_null));
-	removal->upload_id = text_column(row, 6);
+	removal->store = worker_text(row, OUTBOX_OWN_COLUMNS);
+	removal->key = worker_text(row, OUTBOX_OWN_COLUMNS + 1);
+	removal->upload_id = worker_text(row, OUTBOX_OWN_COLUMNS + 2);
 	MemoryContextSwitchTo(before);
 	return removal;
 }
@@ -158,8 +128,8 @@ removal_done(void *owner, const Fetched *fetched, int fd, HelperError *error)
 
 	if (fd >= 0)
 		close(fd);
-	removal->error = error != NULL && error->http_status == HTTP_NOT_FOUND ? NULL : error;
-	removal->done = true;
+	removal->item.error = error != NULL && error->http_status == HTTP_NOT_FOUND ? NULL : error;
+	removal->item.done = true;
 }
 
 /* In a subtransaction, in the removal's context. */
@@ -176,14 +146,14 @@ start(void *argument)
 	FetchRequest request;
 
 	worker_execute(&request_statement, values, NULL);
-	kind = text_column(0, 1);
+	kind = worker_text(0, 1);
 	if (strcmp(kind, "file") == 0)
 	{
-		file_remove(text_column(0, 2), removal->key);
-		removal->done = true;
+		file_remove(worker_text(0, 2), removal->key);
+		removal->item.done = true;
 		return;
 	}
-	request = store_request(text_column(0, 3), text_column(0, 4), text_column(0, 5));
+	request = store_request(worker_text(0, 3), worker_text(0, 4), worker_text(0, 5));
 	request.max_bytes = 0;
 	if (transfer_start(&request, -1, removal_done, removal) == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("URL is too long")));
@@ -193,9 +163,10 @@ static void
 begin(Removal *removal)
 {
 	removal->busy = objects_has(removal->store, removal->key);
-	if (!removal->busy)
-		removal->error = run_guarded(start, removal, removal->context);
-	removal->done |= removal->busy || removal->error != NULL;
+	if (removal->busy)
+		removal->item.done = true;
+	else
+		outbox_begin(&removal->item, start);
 }
 
 /* Claim what is due, in the open transaction, and delete it. */
@@ -205,36 +176,33 @@ remove_claim(TimestampTz now)
 	Datum values[] = {
 		CStringGetTextDatum(worker.name),
 		TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, LEASE_MS * INT64CONST(10))),
-		TimestampTzGetDatum(now), Int32GetDatum(REMOVALS_MAX - removal_count)};
+		TimestampTzGetDatum(now), Int32GetDatum(REMOVALS_MAX - removals.count)};
 	Removal *claimed[REMOVALS_MAX];
 	uint64 rows;
 
-	if (removal_count >= REMOVALS_MAX)
+	if (removals.count >= REMOVALS_MAX)
 		return;
 	worker_execute(&keep_statement, &values[2], NULL);
 	rows = worker_execute(&claim_statement, values, NULL);
 	for (uint64 row = 0; row < rows; row++)
-	{
 		claimed[row] = read_row(row);
-		dlist_push_tail(&removals, &claimed[row]->link);
-		removal_count++;
-	}
 	for (uint64 row = 0; row < rows; row++)
 		begin(claimed[row]);
 }
 
 static void
-write_down(Removal *removal)
+write_down(void *argument)
 {
-	HelperError *error = removal->error;
-	bool again = removal->busy || removal->attempts <= lengthof(delays_s);
+	Removal *removal = argument;
+	HelperError *error = removal->item.error;
+	bool again = removal->busy || removal->item.attempts <= lengthof(delays_s);
 	int64 delay_ms = removal->busy ? BUSY_DELAY_MS
-					 : again	   ? delays_s[removal->attempts - 1] * INT64CONST(1000)
+					 : again	   ? delays_s[removal->item.attempts - 1] * INT64CONST(1000)
 								   : 0;
 	char nulls[] = "      ";
 	Datum values[] = {
-		UUIDPGetDatum(&removal->batch_id),
-		UUIDPGetDatum(&removal->removal_id),
+		UUIDPGetDatum(&removal->item.batch_id),
+		UUIDPGetDatum(&removal->item.id),
 		CStringGetTextDatum(again ? "pending" : "failed"),
 		TimestampTzGetDatum(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay_ms)),
 		error ? CStringGetTextDatum(error->message) : (Datum) 0,
@@ -250,40 +218,19 @@ write_down(Removal *removal)
 	if (error != NULL)
 		ereport(LOG,
 				(errmsg("imgexport could not remove an object of store \"%s\", attempt %d: %s",
-						removal->store, removal->attempts, error->message)));
+						removal->store, removal->item.attempts, error->message)));
 }
 
 /* Is there something for remove_finished to write down? */
 bool
 remove_is_waiting(void)
 {
-	dlist_iter iter;
-
-	dlist_foreach(iter,
-				  &removals) if (dlist_container(Removal, link, iter.cur)->done) return true;
-	return false;
+	return outbox_is_waiting(&removals);
 }
 
 /* Write down what was removed and what was not. */
 void
 remove_finished(void)
 {
-	dlist_mutable_iter iter;
-
-	if (!remove_is_waiting())
-		return;
-	worker_begin("write down removals");
-	dlist_foreach_modify(iter, &removals)
-	{
-		Removal *removal = dlist_container(Removal, link, iter.cur);
-
-		if (!removal->done)
-			continue;
-		write_down(removal);
-		dlist_delete(&removal->link);
-		removal_count--;
-		MemoryContextDelete(removal->context);
-	}
-	worker_commit();
-	worker.look = true;
+	outbox_finish(&removals, "write down removals", write_down);
 }

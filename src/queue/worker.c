@@ -20,6 +20,7 @@
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -177,6 +178,17 @@ worker_execute(WorkerStatement *statement, Datum *values, const char *nulls)
 			 SPI_result_code_string(result));
 	MemoryContextSwitchTo(before);
 	return SPI_processed;
+}
+
+/* A column of a row returned, as text in the current memory context; NULL where it is null. */
+char *
+worker_text(uint64 row, int column)
+{
+	bool is_null;
+	Datum value =
+		SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &is_null);
+
+	return is_null ? NULL : TextDatumGetCString(value);
 }
 
 /* Add what was done in this round to the counters that everybody sees. */

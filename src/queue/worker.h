@@ -47,6 +47,8 @@ void worker_begin_for_users(const char *activity);
 void worker_commit(void);
 uint64 worker_execute(WorkerStatement *statement, Datum *values, const char *nulls);
 
+char *worker_text(uint64 row, int column);
+
 void worker_look_at(TimestampTz at);
 void worker_forget(Task *task);
 
@@ -103,7 +105,6 @@ long complete_wait_ms(void);
 /* deliver.c */
 void deliver_claim(TimestampTz now);
 void deliver_finished(void);
-int deliver_count(void);
 bool deliver_is_waiting(void);
 
 /* schedule.c */
