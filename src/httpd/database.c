@@ -55,6 +55,7 @@ static int slow_count;
 static bool stopping;
 static pthread_t *threads;
 static int64_t reconnect_at_us; /* not before; atomic */
+static int connected;			/* connections that stand; atomic */
 static DatabaseDone done;
 
 typedef struct Connection
@@ -448,6 +449,7 @@ connect_now(Connection *connection)
 		if (prepare_all(connection->server) && PQenterPipelineMode(connection->server) == 1)
 		{
 			__atomic_store_n(&reconnect_at_us, 0, __ATOMIC_RELAXED);
+			__atomic_add_fetch(&connected, 1, __ATOMIC_RELAXED);
 			return true;
 		}
 	}
@@ -462,8 +464,11 @@ connect_now(Connection *connection)
 static void
 disconnect(Connection *connection)
 {
+	if (connection->server == NULL)
+		return;
 	PQfinish(connection->server);
 	connection->server = NULL;
+	__atomic_sub_fetch(&connected, 1, __ATOMIC_RELAXED);
 }
 
 /* The result of the next query of the pipeline; NULL: the connection broke. */
@@ -530,6 +535,34 @@ is_delicate(const Exchange *exchange)
 	return exchange->kind == QUERY_ROUTE && (exchange->route->flags & ROUTE_POST) != 0;
 }
 
+/*
+ * The server takes no more connections, but others of ours stand: what there is to do is
+ * theirs.  Returns false where none stands.
+ */
+static bool
+hand_over(const Connection *connection, Exchange **batch, int count)
+{
+	struct timespec pause = {.tv_nsec = RECONNECT_MS * 1000000};
+
+	if (__atomic_load_n(&connected, __ATOMIC_RELAXED) == 0)
+		return false;
+	for (int i = 0; i < count; i++)
+	{
+		Exchange *followers = end_slow(connection, batch[i]);
+
+		database_ask(batch[i]);
+		while (followers != NULL)
+		{
+			Exchange *next = followers->next;
+
+			database_ask(followers);
+			followers = next;
+		}
+	}
+	nanosleep(&pause, NULL);
+	return true;
+}
+
 /* What is lost with a connection is asked once more over a new one, if that can do no harm. */
 static void
 run_batch(Connection *connection, Exchange **batch, int count)
@@ -542,6 +575,8 @@ run_batch(Connection *connection, Exchange **batch, int count)
 									   PQstatus(connection->server) != CONNECTION_OK))
 		disconnect(connection);
 	was_connected = connection->server != NULL;
+	if (!was_connected && !connect_now(connection) && hand_over(connection, batch, count))
+		return;
 	answered = try_batch(connection, batch, count);
 	if (was_connected && answered < count && !is_delicate(batch[answered]))
 		answered += try_batch(connection, batch + answered, count - answered);

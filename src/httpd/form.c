@@ -13,6 +13,8 @@
 /* That the parser works in; a part's headers have to fit. */
 #define FORM_BUFFER_BYTES 65536
 
+static size_t form_memory; /* atomic */
+
 static void
 refuse(Exchange *exchange, int status, const char *reason)
 {
@@ -41,6 +43,13 @@ add_field(Exchange *exchange, const char *name, const char *file)
 	return field;
 }
 
+/* Bodies of all clients together may take this much memory. */
+static size_t
+memory_limit(void)
+{
+	return 8 * options.max_body_bytes;
+}
+
 static bool
 append(Field *field, const char *data, size_t size)
 {
@@ -48,10 +57,16 @@ append(Field *field, const char *data, size_t size)
 	{
 		size_t room = field->room * 2 > field->length + size ? field->room * 2
 															 : field->length + size + 1024;
-		char *grown = realloc(field->data, room);
+		size_t before = field->room;
+		char *grown;
 
-		if (grown == NULL)
+		if (__atomic_add_fetch(&form_memory, room - before, __ATOMIC_RELAXED) >
+				memory_limit() ||
+			(grown = realloc(field->data, room)) == NULL)
+		{
+			__atomic_sub_fetch(&form_memory, room - before, __ATOMIC_RELAXED);
 			return false;
+		}
 		field->data = grown;
 		field->room = room;
 	}
@@ -77,7 +92,7 @@ on_field(void *argument, enum MHD_ValueKind kind, const char *key, const char *f
 		field = add_field(exchange, key ? key : "", file);
 	if (field == NULL || !append(field, data, size))
 	{
-		refuse(exchange, 413, "there is no memory for this form");
+		refuse(exchange, 503, "there are too many bodies at once");
 		return MHD_NO;
 	}
 	return MHD_YES;
@@ -117,8 +132,27 @@ form_take(Exchange *exchange, const char *data, size_t size)
 	if (exchange->form == NULL)
 	{
 		if (!append(&exchange->fields[0], data, size))
-			refuse(exchange, 413, "there is no memory for this body");
+			refuse(exchange, 503, "there are too many bodies at once");
 	}
 	else if (MHD_post_process(exchange->form, data, size) != MHD_YES)
 		refuse(exchange, 400, "the form is malformed");
+}
+
+/* Give back what the body took. */
+void
+form_free(Exchange *exchange)
+{
+	if (exchange->form != NULL)
+		MHD_destroy_post_processor(exchange->form);
+	for (int i = 0; i < exchange->field_count; i++)
+	{
+		__atomic_sub_fetch(&form_memory, exchange->fields[i].room, __ATOMIC_RELAXED);
+		free(exchange->fields[i].name);
+		free(exchange->fields[i].file);
+		free(exchange->fields[i].data);
+	}
+	free(exchange->fields);
+	exchange->form = NULL;
+	exchange->fields = NULL;
+	exchange->field_count = 0;
 }

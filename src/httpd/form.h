@@ -9,5 +9,6 @@
 
 void form_begin(Exchange *exchange);
 void form_take(Exchange *exchange, const char *data, size_t size);
+void form_free(Exchange *exchange);
 
 #endif

@@ -231,6 +231,7 @@ on_completed(void *argument, struct MHD_Connection *connection, void **context,
 	if (exchange->status != 0)
 		log_exchange(exchange);
 	clients_allow(exchange->client, options.idle_timeout_s + options.header_timeout_s);
+	form_free(exchange);
 	exchange_free(exchange);
 	__atomic_sub_fetch(&active, 1, __ATOMIC_RELAXED);
 	*context = NULL;

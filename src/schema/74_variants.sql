@@ -136,6 +136,12 @@ DECLARE
     bytes bytea;
 BEGIN
     SELECT i.batch_id, i.job_id, i.image_id INTO image FROM imgexport.image i WHERE i.image_id = image_id;
+    IF pg_is_in_recovery() THEN
+        -- A standby can render, and keep nothing.
+        bytes := @extschema@.img_apply(imgexport.image_bytes(image_id), imgexport.variant_recipe(options, format));
+        RETURN (image.batch_id, image.job_id, image_id, options, format, sha256(bytes), bytes, now(),
+                now() + current_setting('imgexport.variant_lifetime')::interval)::imgexport.variant;
+    END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended(format('imgexport %s %s %s', image.image_id, options, format), 0));
     SELECT v.* INTO made FROM imgexport.variant v
     WHERE (v.batch_id, v.job_id, v.image_id, v.options, v.format)
@@ -153,7 +159,7 @@ BEGIN
     RETURN made;
 END $$;
 COMMENT ON FUNCTION imgexport.make_variant(uuid, text, text) IS
-    'A variant that is kept, or else rendered and kept, by one session at a time. Errors: 22023 options, as img_apply.';
+    'A variant that is kept, or else rendered and kept, by one session at a time; on a standby rendered alone. Errors: 22023 options, as img_apply.';
 REVOKE ALL ON FUNCTION imgexport.make_variant(uuid, text, text) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.http_variant(path text, query text, accept text, etags text)

@@ -163,6 +163,14 @@ foreach (1 .. 10)
 }
 is(ask("SELECT count(*) FROM imgexport.removal WHERE error IS NOT NULL"), 0, 'is removed later');
 
+# Where stores may be is not where jobs may fetch from.
+ask("ALTER SYSTEM SET imgexport.store_allowed_networks = ''; SELECT pg_reload_conf()");
+wait_for("current_setting('imgexport.store_allowed_networks') = ''", 'no private networks for stores');
+$batch = stored('s3', ', max_attempts => 1');
+is(ask("SELECT error_code, error ~ 'address 127.0.0.1 is refused' FROM imgexport.job WHERE batch_id = '$batch'"), 'IX006|t', 'a store in one is refused');
+ask("ALTER SYSTEM RESET imgexport.store_allowed_networks; SELECT pg_reload_conf()");
+wait_for("current_setting('imgexport.store_allowed_networks') <> ''", 'and allowed again');
+
 # HTTP, as Supabase Storage has it.
 ask("INSERT INTO imgexport.store (name, kind, location, method, headers, public_url) VALUES ('supabase', 'http', '$url/storage/v1/object/pictures',
 	'POST', '{\"Authorization\": \"Bearer {secret:bearer}\", \"x-upsert\": \"true\"}', '$url/storage/v1/object/pictures')");

@@ -276,6 +276,19 @@ is($keyed->stop, 0, 'it ends when it is told to');
 my ($out, $err) = run_command([ 'build/imgexport-httpd', '--listen', '0.0.0.0', '--port', '0' ]);
 like($err, qr/others can connect/, 'without a key it does not listen to others');
 
+# From a standby.
+$node->backup('copy');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'copy', has_streaming => 1);
+$standby->start;
+$node->wait_for_catchup($standby);
+my $copy = HttpServer->start($standby);
+is(sha256_hex($copy->ask($path)->{content}), $sha256, 'a standby serves images');
+is($copy->ask(ask("SELECT imgexport.variant_url('$image_id', 'w_33', 'png')"))->{headers}{'content-type'}, 'image/png', 'and renders variants');
+is($copy->ask('/process', method => 'POST', content => $photo)->{status}, 503, 'and takes nothing');
+$copy->stop;
+$standby->stop;
+
 # PostgreSQL goes and comes back.
 $node->stop('fast');
 $answer = $http->ask($path);
