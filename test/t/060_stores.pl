@@ -66,6 +66,21 @@ wait_for("imgexport.cleanup('expired')->>'images_deleted' = '2'", 'outputs expir
 none_left();
 is(join(' ', glob("$folder/files/*")), '', 'and so do their files');
 
+# One key, written and removed again and again: a removal never takes what was written after it.
+ask("INSERT INTO imgexport.store (name, kind, location, key, retention) VALUES ('shared', 'file', '$folder/files/shared', '{sha256}.{ext}', '2 days')");
+mkdir "$folder/files/shared";
+foreach my $round (1 .. 30)
+{
+	ask("DELETE FROM imgexport.image WHERE store = 'shared'") if $round % 3;
+	ask("SELECT imgexport.submit(source => pg_read_binary_file('" . photo('dune.jpg') . "'), outputs => $outputs, store => 'shared')");
+}
+wait_for("count(*) = 0 FROM imgexport.job WHERE state IN ('pending', 'processing')", 'thirty rounds of writing and removing one key');
+wait_for("count(*) = 0 FROM imgexport.removal WHERE run_at <= now() + interval '10 s'", 'and all removals');
+is(ask("SELECT string_agg(problem, ', ') FROM imgexport.reconcile('shared', false, '-1 h')"), '', 'each row has its object, and each object a row');
+is(ask("SELECT bool_and(expires_at = created_at + interval '2 days') FROM imgexport.image WHERE store = 'shared'"), 't', 'kept for as long as the store says');
+ask("DELETE FROM imgexport.job");
+none_left();
+
 is(ask("SELECT ok, detail ~ 'free\$' FROM imgexport.check() WHERE item = 'store files'"), 't|t', 'check tells the room in its directory');
 
 # No way out of the directory.

@@ -144,6 +144,11 @@ is(ask("SELECT imgexport.url('$private_id') IS NULL"), 't', 'a URL that cannot b
 is(json_of("/api/status/$private")->{images}[0]{outputs}{one}{url}, undef, 'anywhere');
 ask("SELECT imgexport.rotate_signing_key()");
 
+my $private_large = done("$dune, store => 'private', outputs => '{\"large\": {\"format\": \"png\"}}'");
+my ($large_signed) = image_of($private_large, 'large');
+is(sha256_hex($http->ask($large_signed)->{content}), $large_sha256, 'a large file comes whole');
+is($http->ask($large_signed, headers => { Range => 'bytes=1100000-1100009' })->{content}, substr($whole, 1100000, 10), 'and in parts');
+
 # S3 hands out its own.
 my $s3 = S3Server->start("$folder/s3", 'pictures');
 ask("INSERT INTO imgexport.secret VALUES ('s3', 'S3RVER'); INSERT INTO imgexport.store (name, kind, location, bucket, access_key, secret, sign)
@@ -245,6 +250,8 @@ my $metrics = $http->ask('/metrics');
 like($metrics->{headers}{'content-type'}, qr{^text/plain; version=0.0.4}, 'GET /metrics');
 like($metrics->{content}, qr/^imgexport_attempts_total\{outcome="completed"\} \d+$/m, 'of the database');
 like($metrics->{content}, qr/^imgexport_http_requests_total\{status="2xx"\} \d+$/m, 'and of the server');
+my @shown = slurp_file('doc/grafana-dashboard.json') =~ /\b(imgexport_\w+)/g;
+is(join(' ', grep { $metrics->{content} !~ /^# TYPE $_ /m && $_ ne 'imgexport_host_breaker_open' } @shown), '', 'all that the dashboard shows is there');
 append_to_file("$folder/metrics", $metrics->{content});
 is(system("'$ENV{PROMTOOL}' check metrics < '$folder/metrics'"), 0, 'promtool finds nothing wrong');
 ok(json_of('/metrics', headers => { Accept => 'application/json' })->{success_rate} > 0, 'as JSON too');
