@@ -37,6 +37,27 @@ log_open(void)
 	setvbuf(file, NULL, _IOFBF, 1 << 16);
 }
 
+/* Begin a new file of that name, where the old one was moved away; else go on with the old one. */
+void
+log_reopen(void)
+{
+	FILE *fresh;
+
+	if (file == NULL || file == stdout)
+		return;
+	fresh = fopen(options.access_log, "a");
+	if (fresh == NULL)
+	{
+		log_problem("could not open %s again: %m", options.access_log);
+		return;
+	}
+	setvbuf(fresh, NULL, _IOFBF, 1 << 16);
+	pthread_mutex_lock(&lock);
+	fclose(file);
+	file = fresh;
+	pthread_mutex_unlock(&lock);
+}
+
 /* What is wrong, on standard error: a line a second at most, as it may be wrong for everybody. */
 void
 log_problem(const char *format, ...)

@@ -8,6 +8,7 @@
 #include "httpd/exchange.h"
 
 void log_open(void);
+void log_reopen(void);
 void log_exchange(const Exchange *exchange);
 void log_flush(void);
 char *log_metrics(void);

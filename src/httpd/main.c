@@ -281,8 +281,14 @@ wait_for_signal(const sigset_t *signals)
 {
 	struct timespec second = {.tv_sec = 1};
 
-	while (sigtimedwait(signals, NULL, &second) < 0)
+	for (;;)
 	{
+		int signal = sigtimedwait(signals, NULL, &second);
+
+		if (signal == SIGTERM || signal == SIGINT)
+			return;
+		if (signal == SIGHUP)
+			log_reopen();
 		clients_end_slow_ones();
 		log_flush();
 	}
@@ -315,6 +321,7 @@ main(int argc, char **argv)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	log_open();

@@ -306,6 +306,13 @@ is(sha256_hex($http->ask($path)->{content}), $sha256, 'when it is back, so are t
 ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'imgexport-httpd'");
 is(join(' ', map { status_of($path) } 1 .. 8), join(' ', (200) x 8), 'connections that broke are made again before anyone notices');
 
+# The log can be moved away.
+my $access_log = $node->basedir . '/access.log';
+rename $access_log, "$access_log.1" or die;
+kill 'HUP', $http->{pid};
+for (1 .. 50) { last if -e $access_log; select(undef, undef, undef, 0.1) }
+is(status_of($path), 200, 'SIGHUP does not end it');
+
 # An end without loss: what is under way is finished.
 my $reader = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $http->{port});
 print $reader "GET $large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -317,7 +324,8 @@ ok(!IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $http->{port}), '
 while (sysread($reader, my $part, 65536)) { $got .= $part }
 is(sha256_hex((split /\r\n\r\n/, $got, 2)[1]), $large_sha256, 'and finishes what it is at');
 is($http->stop, 0, 'and ends');
-my $log = slurp_file($node->basedir . '/access.log');
+my $log = slurp_file("$access_log.1");
+like(slurp_file($access_log), qr{GET \Q$path\E}, 'it goes on in a new log');
 like($log, qr{^127\.0\.0\.1 - - \[[^\]]+\] "GET \Q$path\E HTTP/1.1" 200 $bytes }m, 'the access log has all of it');
 unlike($log, qr/signature=/, 'and no signature');
 
