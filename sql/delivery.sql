@@ -100,6 +100,17 @@ SELECT status, convert_from(body, 'UTF8')::jsonb #> '{images,0,outputs}' FROM im
 SELECT status, convert_from(body, 'UTF8') FROM imgexport.http_status('/api/status/x', '', '', '');
 SELECT status, convert_from(body, 'UTF8') FROM imgexport.http_variant('/img/x', '', '', '');
 SELECT status, (img_info(body)).format, (img_info(body)).width FROM (SELECT (imgexport.http_variant(imgexport.variant_url('00000000-0000-7000-8000-000000000003', 'w_4', 'png'), '', '', '')).*) AS v;
+SELECT status, convert_from(body, 'UTF8')::jsonb - 'metadata' FROM imgexport.http_metadata('/metadata', '', '', '{image}', '{a.gif}', ARRAY[(SELECT data FROM imgexport.image WHERE image_id = '00000000-0000-7000-8000-000000000003')]);
+SELECT status, convert_from(body, 'UTF8')::jsonb FROM imgexport.http_metadata('/metadata/batch', '', '', '{a,b}', '{a.gif,b.gif}', '{"x",""}');
+SELECT status, convert_from(body, 'UTF8') FROM imgexport.http_process('/process', '', '', '{preset,image}', '{NULL,a.gif}', '{"none","x"}');
+SELECT status, convert_from(body, 'UTF8') FROM imgexport.http_process('/process', '', '', '{}', '{}', '{}');
+SELECT status, convert_from(body, 'UTF8') FROM imgexport.http_process_image('/process-image', '', '', '{body}', '{NULL}', ARRAY['{"filename": "a"}'::bytea]);
+SELECT status, convert_from(body, 'UTF8') FROM imgexport.http_process_image('/process-image', '', '', '{body}', '{NULL}', ARRAY['{"image_base64": "AAAA", "upload_to_storage": true, "options": {"store": "nowhere"}}'::bytea]);
+SELECT status, convert_from(body, 'UTF8') FROM imgexport.http_again('batch 00000000-0000-7000-8000-0000000000ff');
+SELECT status FROM imgexport.http_source('/api/source/00000000-0000-7000-8000-000000000001/00000000-0000-7000-8000-000000000002', 'expires=1', '', '');
+SELECT s.status, s.headers FROM imgexport.source_path('00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000002') AS p,
+       imgexport.http_source(split_part(p, '?', 1), split_part(p, '?', 2), '', '') AS s;
+SELECT imgexport.exports_json('00000000-0000-7000-8000-000000000001') #- '{variations,0,storage_path}';
 UPDATE imgexport.image SET expires_at = now();
 SELECT status FROM imgexport.http_static('/static/output/00000000-0000-7000-8000-000000000003.gif', '', '', '');
 SELECT status, convert_from(body, 'UTF8') FROM imgexport.http_upload('/api/upload', '', 'text/csv', '{body}', '{NULL}', '{"\\x78"}');

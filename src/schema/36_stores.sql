@@ -71,7 +71,7 @@ CREATE TABLE imgexport.store (
     secret         text,
     method         text NOT NULL DEFAULT 'PUT' CHECK (method IN ('PUT', 'POST')),
     headers        jsonb,
-    key            text NOT NULL DEFAULT '{batch_id}/{job_id}/{name}-{sha256:16}.{ext}'
+    key            text NOT NULL DEFAULT '{batch_id}/{job_id}-{name}-{sha256:16}.{ext}'
                    CHECK (imgexport.check_key_template(key)),
     part_bytes     int8 NOT NULL DEFAULT 67108864 CHECK (part_bytes BETWEEN 5242880 AND 1073741824),
     public_url     text CHECK (public_url ~* '^https?://'),

@@ -215,10 +215,12 @@ DECLARE
     results jsonb := '[]';
     image record;
     result jsonb;
+    good int := 0;
 BEGIN
     FOR image IN SELECT * FROM imgexport.http_images(names, files, parts) LOOP
         BEGIN
             result := @extschema@.img_metadata(image.image) || jsonb_build_object('filename', image.filename);
+            good := good + 1;
         EXCEPTION WHEN SQLSTATE 'IX001' OR SQLSTATE 'IX002' OR SQLSTATE 'IX003' THEN
             result := jsonb_build_object('success', false, 'filename', image.filename,
                                          'error', SQLERRM, 'error_code', SQLSTATE);
@@ -228,8 +230,8 @@ BEGIN
     IF results = '[]' THEN
         RETURN imgexport.http_error(400, 'there is no image in the request');
     ELSIF path ~ '/batch/?$' THEN
-        RETURN imgexport.http_json(200, jsonb_build_object('success', true,
-            'processed', jsonb_array_length(results), 'results', results));
+        RETURN imgexport.http_json(200, jsonb_build_object('success', good > 0, 'processed', good,
+                                                           'results', results));
     END IF;
     RETURN imgexport.http_json(CASE WHEN results->0 ? 'error' THEN 422 ELSE 200 END, results->0);
 END $$;
