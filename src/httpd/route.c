@@ -11,6 +11,7 @@ const Route routes[] = {
 	{"=/", NULL, ROUTE_OPEN},
 	{"/static/output/", "http_static", ROUTE_OPEN | ROUTE_KEPT},
 	{"/api/download/", "http_download", ROUTE_OPEN | ROUTE_KEPT},
+	{"/api/through/", "http_through", ROUTE_OPEN | ROUTE_SLOW},
 	{"/img/", "http_variant", ROUTE_OPEN | ROUTE_SLOW | ROUTE_KEPT | ROUTE_VARIES},
 	{"=/health", "http_health", ROUTE_OPEN},
 	{"=/metrics", "http_metrics", 0},

@@ -160,8 +160,9 @@ BEGIN
         RETURN (302, 'Location: ' || imgexport.s3_presign(image.place, 'GET', image.key, '5 minutes')
                      || E'\nCache-Control: private, max-age=240', ''::bytea, NULL, NULL, NULL)::imgexport.http_answer;
     END IF;
-    answer.body := imgexport.image_bytes(image_id);
-    RETURN answer;
+    -- It has to be fetched, which takes its time: by a path where that holds up nobody.
+    RETURN (302, 'Location: ' || imgexport.sign_url('/api/through/' || image_id, interval '5 minutes')
+                 || E'\nCache-Control: private, max-age=240', ''::bytea, NULL, NULL, NULL)::imgexport.http_answer;
 END $$;
 COMMENT ON FUNCTION imgexport.http_serve(uuid, int8, text, text) IS
     'An image as an answer: its bytes, 304 where the asker has them, or where they are (302). signed_for: seconds that a signed URL is still good for; NULL for a URL without signature. caching: for Cache-Control, default the store''s. etags: If-None-Match. Errors: as imgexport.image_bytes.';
@@ -218,6 +219,32 @@ END $$;
 COMMENT ON FUNCTION imgexport.http_download(text, text, text, text) IS
     'GET /api/download/ID.EXT?expires=...&key=...&signature=...: an image by a signed URL. Errors: as imgexport.image_bytes.';
 REVOKE ALL ON FUNCTION imgexport.http_download(text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_through(path text, query text, accept text, etags text)
+    RETURNS imgexport.http_answer
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    reason text := imgexport.verify_url_reason(path || '?' || query);
+    image record;
+BEGIN
+    IF reason IS NOT NULL THEN
+        RETURN imgexport.http_error(403, reason);
+    END IF;
+    SELECT i.image_id, i.format, '"' || left(encode(i.sha256, 'hex'), 32) || '"' AS etag INTO image
+    FROM imgexport.image i WHERE i.image_id = imgexport.http_image_id(path)
+      AND (i.expires_at IS NULL OR i.expires_at > now());
+    IF NOT FOUND THEN
+        RETURN imgexport.http_error(404, 'there is no such image');
+    END IF;
+    RETURN (200, format(E'Content-Type: %s\nETag: %s\nCache-Control: private, max-age=240',
+                        imgexport.mime_type(image.format), image.etag),
+            imgexport.image_bytes(image.image_id), NULL, NULL, NULL)::imgexport.http_answer;
+END $$;
+COMMENT ON FUNCTION imgexport.http_through(text, text, text, text) IS
+    'GET /api/through/ID, signed: an image of an http store that nobody else can read, fetched now. Errors: as imgexport.image_bytes.';
+REVOKE ALL ON FUNCTION imgexport.http_through(text, text, text, text) FROM PUBLIC;
 
 -- Images of a job: an id is BATCH_PRODUCT_IMAGE, by the place of their source in the batch.
 

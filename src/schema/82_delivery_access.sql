@@ -6,7 +6,7 @@ CREATE PROCEDURE imgexport.grant_delivery(role regrole, uploads boolean DEFAULT 
 AS $$
 BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA imgexport TO %s', role);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION imgexport.http_static, imgexport.http_download,
+    EXECUTE format('GRANT EXECUTE ON FUNCTION imgexport.http_static, imgexport.http_download, imgexport.http_through,
                     imgexport.http_slice, imgexport.http_job_images, imgexport.http_job_image,
                     imgexport.http_status, imgexport.http_health, imgexport.http_source,
                     imgexport.http_variant, imgexport.http_metrics, imgexport.http_gallery

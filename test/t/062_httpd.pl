@@ -166,6 +166,15 @@ foreach my $store ('s3', 'open')
 }
 $s3->stop;
 
+# An HTTP store without a public URL is read through.
+ask("INSERT INTO imgexport.store (name, kind, location, method, headers) VALUES ('http', 'http', '$url/storage/v1/object/x', 'POST', '{\"Authorization\": \"Bearer let-me-in\"}')");
+my $through = done("$dune, store => 'http', outputs => '{\"one\": {\"format\": \"webp\", \"width\": 100}}'");
+my ($through_path, $through_sha256) = image_of($through, 'one');
+$answer = $http->ask($through_path);
+is("$answer->{status} " . ($answer->{headers}{location} =~ m{^/api/through/}), '302 1', 'an HTTP store: served by another path');
+is(sha256_hex($http->ask($answer->{headers}{location})->{content}), $through_sha256, 'which fetches it');
+is(status_of($answer->{headers}{location} =~ s/\?.*//r), 403, 'and is signed');
+
 # Variants.
 my $variant = ask("SELECT imgexport.variant_url('$image_id', 'w_80,h_60,fit_cover,q_70')");
 foreach my $accept ([ 'image/avif,image/webp,*/*', 'image/avif' ], [ 'image/webp,*/*', 'image/webp' ], [ '*/*', 'image/jpeg' ])
