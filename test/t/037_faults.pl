@@ -38,10 +38,12 @@ sub all_is_right
 my $node = new_node('network', "imgexport.fetch_timeout = '2s'");
 my $web = WebServer->start($photos);
 my $url = $web->url;
-$node->safe_psql('postgres', "SELECT imgexport.submit(urls => array_agg('$url/delay/20/dune.jpg?' || i), outputs => $outputs, max_attempts => 50) FROM generate_series(1, 150) i");
+my $submit = "SELECT imgexport.submit(urls => array_agg('$url/delay/20/dune.jpg?' || i), outputs => $outputs, max_attempts => 50) FROM generate_series";
+$node->safe_psql('postgres', "$submit(1, 100) i");
 wait_for($node, "count(*) > 10 FROM imgexport.job WHERE state = 'completed'", 'network: some are done');
 kill 'STOP', $web->{pid};
-sleep 3;
+$node->safe_psql('postgres', "$submit(101, 150) i");
+wait_for($node, "count(*) > 0 FROM imgexport.job WHERE state = 'pending' AND attempts > 0", 'network: it hangs, which others find out');
 kill 'KILL', $web->{pid};
 wait_for($node, "count(*) > 0 FROM imgexport.stat_host WHERE breaker_open_until > now()", 'network: it is dead, and left alone');
 $web = WebServer->start($photos, $web->{port});
@@ -69,17 +71,23 @@ $node->safe_psql('postgres', "INSERT INTO imgexport.job (source, outputs) SELECT
 all_is_right($node, 20, 'extension dropped and created');
 unlike(slurp_file($node->logfile), qr/deadlock|PANIC|terminated by signal 11/, 'without a deadlock or a crash');
 
-# A standby is promoted with jobs in flight on the primary, which dies.
+# A standby is promoted with jobs in flight on the primary, which dies.  Half of them wait for a web
+# server that hangs, so that there are some in flight however slow or fast the machine is.
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('promoted');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
 $node->safe_psql('postgres', "TRUNCATE imgexport.job, imgexport.image, imgexport.variant;
-	INSERT INTO imgexport.job (source, outputs) SELECT data, $outputs FROM picture, generate_series(1, 200)");
-wait_for($node, "count(*) BETWEEN 20 AND 150 FROM imgexport.job WHERE state = 'completed'", 'standby: work is in flight');
+	INSERT INTO imgexport.job (source, outputs) SELECT data, $outputs FROM picture, generate_series(1, 100)");
+kill 'STOP', $web->{pid};
+$node->safe_psql('postgres', "SELECT imgexport.submit(urls => array_agg('$url/dune.jpg?' || i), outputs => $outputs, max_attempts => 50) FROM generate_series(1, 100) i");
+wait_for($node, "count(*) >= 20 AND (SELECT count(*) > 0 FROM imgexport.job WHERE state = 'processing' AND source_url IS NOT NULL)
+	FROM imgexport.job WHERE state = 'completed'", 'standby: work is in flight');
 wait_for($standby, 'count(*) > 0 FROM imgexport.job', 'standby: it follows');
 $node->stop('immediate');
 $standby->promote;
+kill 'CONT', $web->{pid};
+$standby->safe_psql('postgres', "UPDATE imgexport.job SET run_at = now() WHERE state = 'pending'; SELECT imgexport.wake()");
 all_is_right($standby, 200, 'standby promoted');
 $standby->stop;
 $web->stop;
