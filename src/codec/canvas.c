@@ -209,6 +209,20 @@ canvas_multiply_alpha(Canvas *canvas, VipsImage *mask)
 	return canvas_replace(canvas, &made, failed, "mask");
 }
 
+/* An image of 8 bits, RGB and alpha, in memory that is to be written to; NULL: there is none. */
+VipsImage *
+canvas_new_rgba(const Canvas *canvas, int width, int height)
+{
+	VipsImage *made = vips_image_new_memory();
+
+	vips_image_init_fields(made, width, height, 4, VIPS_FORMAT_UCHAR, VIPS_CODING_NONE,
+						   VIPS_INTERPRETATION_sRGB, canvas->image->Xres, canvas->image->Yres);
+	if (vips_image_write_prepare(made) == 0)
+		return made;
+	g_object_unref(made);
+	return NULL;
+}
+
 /*
  * Lay the image on a larger ground.
  *

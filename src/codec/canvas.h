@@ -48,6 +48,7 @@ int canvas_attach_alpha(Canvas *canvas, VipsImage *alpha);
 int canvas_multiply_alpha(Canvas *canvas, VipsImage *mask);
 int canvas_embed(Canvas *canvas, const VipsRect *place, VipsExtend extend,
 				 const double background[4]);
+VipsImage *canvas_new_rgba(const Canvas *canvas, int width, int height);
 VipsImage *canvas_plain(Canvas *canvas, int width, int height, const double *colours,
 						int bands);
 int canvas_extract(Canvas *canvas, int x, int y, int width, int height);

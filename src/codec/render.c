@@ -240,8 +240,9 @@ render_group(Request *request, Pipeline *const *pipelines, const int *outputs, i
 
 	if (failed == 0)
 		failed = run_steps(&trunk, pipelines[0], 0, shared, &position);
+	/* What all tails take up is reckoned once. */
 	if (failed == 0 && count > 1)
-		failed = canvas_to_memory(&trunk);
+		failed = shared > 0 ? canvas_to_pixels(&trunk) : canvas_to_memory(&trunk);
 	times->decode_us += g_get_monotonic_time() - start;
 	if (failed == 0)
 		failed = render_tails(&trunk, pipelines, outputs, count, shared, times);

@@ -34,11 +34,11 @@ CREATE FUNCTION img_mask(image bytea, mask bytea, invert boolean DEFAULT false) 
 COMMENT ON FUNCTION img_mask(bytea, bytea, boolean) IS
     'Make an image as transparent as a mask is dark. mask: an image, brought to the size; its luminance times its opacity counts. invert: the other way, default false. Errors: IX001 not an image, 22023 mask NULL.';
 
-CREATE FUNCTION img_remove_background(image bytea, tolerance float8 DEFAULT 12, feather float8
-        DEFAULT 1, mask bytea DEFAULT NULL) RETURNS bytea
+CREATE FUNCTION img_remove_background(image bytea, tolerance float8 DEFAULT NULL, feather float8
+        DEFAULT 0, mask bytea DEFAULT NULL, holes boolean DEFAULT false) RETURNS bytea
     LANGUAGE C IMMUTABLE PARALLEL SAFE COST 20000 AS 'MODULE_PATHNAME', 'img_step';
-COMMENT ON FUNCTION img_remove_background(bytea, float8, float8, bytea) IS
-    'Make the ground of a studio shot transparent: what joins the border and is close to its median colour in Lab. It is no recognition of objects. tolerance: CIE76 difference, 0 to 200, default 12. feather: sigma of the soft edge in pixels, 0 to 50, default 1. mask: an image that says what stays, instead. Errors: IX001 not an image, 22023 an argument.';
+COMMENT ON FUNCTION img_remove_background(bytea, float8, float8, bytea, boolean) IS
+    'Make the ground of a studio shot transparent: what joins the border and is close in Lab to its colour, which may be shaded and noisy. It is no recognition of objects. tolerance: CIE76 difference, 0 to 200, default 4 to 12 by the noise of the ground; more noise raises it. feather: sigma by which edges get softer than they were, in pixels, 0 to 50, default 0. mask: an image that says what stays, instead. holes: whether ground that the object encloses goes too, default false. Errors: IX001 not an image, 22023 an argument.';
 
 CREATE FUNCTION img_vips(image bytea, operation text, args jsonb DEFAULT '{}', other bytea
         DEFAULT NULL) RETURNS bytea

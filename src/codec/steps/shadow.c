@@ -2,7 +2,6 @@
  * shadow.c
  *		A drop shadow, on a canvas that is larger for it.
  */
-#include "codec/layer.h"
 #include "codec/steps.h"
 
 typedef struct Shadow
@@ -68,24 +67,51 @@ cast_shadow(Canvas *canvas, const Shadow *shadow, int width, int height, VipsIma
 	return failed;
 }
 
-static int
-make_ground(Canvas *canvas, const Shadow *shadow, Canvas *ground)
+/* A pixel over the shadow's colour, which is as opaque as alpha says. */
+static void
+lay_pixel(const VipsPel *pixel, const VipsPel colour[3], int alpha, VipsPel *to)
 {
-	int width = canvas->image->Xsize + shadow->extra;
-	int height = canvas->image->Ysize + shadow->extra;
-	VipsImage *plain = canvas_plain(canvas, width, height, shadow->color, 3);
-	VipsImage *alpha = NULL;
-	int failed;
+	int over = pixel[3];
+	/* In 255ths of 255ths. */
+	int under = alpha * (255 - over);
+	int both = over * 255 + under;
 
-	if (plain == NULL)
-		return -1;
-	failed = cast_shadow(canvas, shadow, width, height, &alpha) != 0 ||
-			 vips_bandjoin2(plain, alpha, &ground->image, NULL) != 0;
-	VIPS_UNREF(alpha);
-	g_object_unref(plain);
-	if (failed)
-		return problem_of_vips(canvas->problem, FAILURE_INTERNAL, "could not make a shadow");
-	return 0;
+	for (int band = 0; band < 3; band++)
+		to[band] = (VipsPel) ((pixel[band] * over * 255 + colour[band] * under + both / 2) /
+							  VIPS_MAX(both, 1));
+	to[3] = (VipsPel) ((both + 127) / 255);
+}
+
+/* The picture over its shadow, whose opacity is known everywhere. */
+static VipsImage *
+lay(Canvas *canvas, const Shadow *shadow, VipsImage *alpha)
+{
+	VipsImage *picture = canvas->image;
+	VipsImage *made = canvas_new_rgba(canvas, alpha->Xsize, alpha->Ysize);
+	VipsPel colour[3];
+
+	if (made == NULL)
+		return NULL;
+	for (int band = 0; band < 3; band++)
+		colour[band] = (VipsPel) shadow->color[band];
+	for (int y = 0; y < made->Ysize; y++)
+	{
+		const VipsPel *opacity = VIPS_IMAGE_ADDR(alpha, 0, y);
+		VipsPel *to = VIPS_IMAGE_ADDR(made, 0, y);
+		int row = y - shadow->margin;
+
+		for (int x = 0; x < made->Xsize; x++, to += 4)
+		{
+			static const VipsPel nothing[4];
+			int column = x - shadow->margin;
+			bool inside =
+				row >= 0 && row < picture->Ysize && column >= 0 && column < picture->Xsize;
+
+			lay_pixel(inside ? VIPS_IMAGE_ADDR(picture, column, row) : nothing, colour,
+					  opacity[x], to);
+		}
+	}
+	return made;
 }
 
 /*
@@ -95,24 +121,28 @@ make_ground(Canvas *canvas, const Shadow *shadow, Canvas *ground)
 int
 step_shadow(Canvas *canvas, Arguments *arguments)
 {
-	Canvas ground = {.request = canvas->request, .problem = canvas->problem, .pages = 1};
-	Placement placement = {.mode = VIPS_BLEND_MODE_OVER, .opacity = 1};
+	VipsImage *alpha = NULL;
+	VipsImage *memory = NULL;
+	VipsImage *made = NULL;
 	Shadow shadow;
+	int width;
+	int height;
 
 	if (read_shadow(arguments, &shadow) != 0 ||
 		canvas_check_size(canvas, canvas->image->Xsize + shadow.extra,
 						  canvas->image->Ysize + shadow.extra) != 0 ||
-		canvas_to_memory(canvas) != 0 || canvas_to_rgb(canvas) != 0 ||
-		canvas_add_alpha(canvas) != 0)
+		canvas_to_rgb(canvas) != 0 || canvas_add_alpha(canvas) != 0 ||
+		canvas_to_pixels(canvas) != 0)
 		return -1;
-	placement.x = placement.y = shadow.margin;
-	if (make_ground(canvas, &shadow, &ground) != 0 ||
-		layer_lay(&ground, canvas, &placement) != 0)
-	{
-		canvas_clear(&ground);
-		return -1;
-	}
-	canvas_swap_images(canvas, &ground);
-	canvas_clear(&ground);
-	return 0;
+	width = canvas->image->Xsize + shadow.extra;
+	height = canvas->image->Ysize + shadow.extra;
+	if (cast_shadow(canvas, &shadow, width, height, &alpha) == 0)
+		memory = vips_image_copy_memory(alpha);
+	VIPS_UNREF(alpha);
+	if (memory != NULL)
+		made = lay(canvas, &shadow, memory);
+	VIPS_UNREF(memory);
+	if (made == NULL)
+		return problem_of_vips(canvas->problem, FAILURE_INTERNAL, "could not make a shadow");
+	return canvas_replace(canvas, &made, 0, "shadow");
 }
