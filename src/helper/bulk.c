@@ -43,6 +43,17 @@ bulk_seal(int fd)
 		elog(ERROR, "could not seal a memory file: %m");
 }
 
+/* A sealed memfd of these bytes, the caller's to close.  Errors: 53000. */
+int
+bulk_of(const void *data, Size size)
+{
+	int fd = bulk_new();
+
+	bulk_append(fd, data, size);
+	bulk_seal(fd);
+	return fd;
+}
+
 /* Is this what a helper may send: a sealed memfd of exactly length bytes? */
 bool
 bulk_is_valid(int fd, uint64 length)

@@ -104,10 +104,8 @@ read_input(TaskInput *input, int row, int url_column, int bytes_column)
 	if (is_null)
 		return;
 	bytes = DatumGetByteaPP(value);
-	input->fd = bulk_new();
 	input->length = VARSIZE_ANY_EXHDR(bytes);
-	bulk_append(input->fd, VARDATA_ANY(bytes), input->length);
-	bulk_seal(input->fd);
+	input->fd = bulk_of(VARDATA_ANY(bytes), input->length);
 	if ((Pointer) bytes != DatumGetPointer(value))
 		pfree(bytes);
 }

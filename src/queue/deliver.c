@@ -122,10 +122,8 @@ start(Delivery *delivery)
 {
 	char *body = pg_server_to_any(delivery->payload, strlen(delivery->payload), PG_UTF8);
 	FetchRequest request = fetch_request(delivery->url, settings.fetch_timeout_ms);
-	int fd = bulk_new();
+	int fd = bulk_of(body, strlen(body));
 
-	bulk_append(fd, body, strlen(body));
-	bulk_seal(fd);
 	request.method = "POST";
 	request.headers = psprintf("Content-Type: application/json\nwebhook-id: %s\n"
 							   "webhook-timestamp: " INT64_FORMAT "\nwebhook-signature: %s",

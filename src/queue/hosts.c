@@ -1,10 +1,6 @@
 /*
  * hosts.c
  *		What is known of the hosts that jobs fetch from.
- *
- * The circuit breaker: after so many failures in a row that may pass, nothing is fetched
- * from a host for a while, longer each time; then one job tries it, and its success
- * closes the breaker.  (M. Nygard, "Release It!", 2007, has the pattern and its terms.)
  */
 #include "postgres.h"
 
@@ -19,10 +15,6 @@
 #include "queue/shmem.h"
 
 PG_FUNCTION_INFO_V1(imgexport_hosts);
-
-#define BREAKER_FAILURES 5
-#define BREAKER_FIRST_MS INT64CONST(10000)
-#define BREAKER_MAX_MS INT64CONST(300000)
 
 /* The slot of a host of this database; the one that was used longest ago is taken over. */
 static HostSlot *
@@ -88,14 +80,6 @@ hosts_start(const char *host)
 	queue_unlock();
 }
 
-static void
-close_breaker(HostSlot *slot)
-{
-	slot->failures_in_a_row = 0;
-	slot->breaker_level = 0;
-	slot->breaker_open_until = 0;
-}
-
 void
 hosts_succeeded(const char *host, uint64 bytes, long ms)
 {
@@ -107,25 +91,8 @@ hosts_succeeded(const char *host, uint64 bytes, long ms)
 	slot->fetched++;
 	slot->fetched_bytes += bytes;
 	slot->fetch_ms += ms;
-	close_breaker(slot);
+	breaker_close(&slot->breaker);
 	queue_unlock();
-}
-
-/*
- * What fails while the breaker is open was under way when it opened, and says nothing new;
- * each time that it opens again it stays open for twice as long.
- */
-static void
-count_failure(HostSlot *slot)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	slot->failures_in_a_row++;
-	if (slot->failures_in_a_row < BREAKER_FAILURES || slot->breaker_open_until > now)
-		return;
-	slot->breaker_open_until = TimestampTzPlusMilliseconds(
-		now, Min(BREAKER_MAX_MS, BREAKER_FIRST_MS << Min(slot->breaker_level, 10)));
-	slot->breaker_level++;
 }
 
 /* Only what may pass counts against a host: a 404 is an answer. */
@@ -140,9 +107,9 @@ hosts_failed(const char *host, const HelperError *error)
 	slot->failed++;
 	strlcpy(slot->last_error, error->message, sizeof slot->last_error);
 	if (error->retryable)
-		count_failure(slot);
+		breaker_count_failure(&slot->breaker);
 	else
-		close_breaker(slot);
+		breaker_close(&slot->breaker);
 	queue_unlock();
 }
 
@@ -169,9 +136,9 @@ hosts_next_change(TimestampTz now)
 	{
 		HostSlot *slot = &state->hosts[i];
 
-		if (slot->database == MyDatabaseId && slot->breaker_open_until > now &&
-			(next == 0 || slot->breaker_open_until < next))
-			next = slot->breaker_open_until;
+		if (slot->database == MyDatabaseId && slot->breaker.open_until > now &&
+			(next == 0 || slot->breaker.open_until < next))
+			next = slot->breaker.open_until;
 	}
 	queue_unlock();
 	return next;
@@ -192,10 +159,10 @@ hosts_troubled(TimestampTz now, const char **names, int *caps, int room)
 	{
 		HostSlot *slot = &state->hosts[i];
 
-		if (slot->database != MyDatabaseId || slot->breaker_open_until == 0)
+		if (slot->database != MyDatabaseId || slot->breaker.open_until == 0)
 			continue;
 		names[count] = pstrdup(slot->host);
-		caps[count++] = slot->breaker_open_until > now ? 0 : 1;
+		caps[count++] = breaker_room(&slot->breaker, now);
 	}
 	queue_unlock();
 	return count;
@@ -219,9 +186,9 @@ put_host(ReturnSetInfo *result, const HostSlot *slot)
 	values[4] = Int64GetDatum(slot->failed);
 	values[5] = Int64GetDatum(slot->fetched_bytes);
 	values[6] = Int64GetDatum(slot->fetch_ms);
-	values[7] = Int32GetDatum(slot->failures_in_a_row);
-	values[8] = TimestampTzGetDatum(slot->breaker_open_until);
-	nulls[8] = slot->breaker_open_until == 0;
+	values[7] = Int32GetDatum(slot->breaker.failures_in_a_row);
+	values[8] = TimestampTzGetDatum(slot->breaker.open_until);
+	nulls[8] = slot->breaker.open_until == 0;
 	values[9] = CStringGetTextDatum(slot->last_error);
 	nulls[9] = slot->last_error[0] == '\0';
 	values[10] = TimestampTzGetDatum(slot->last_used);

@@ -359,11 +359,7 @@ send_body(Object *object, const char *method, const char *url, const char *heade
 	int fd = -1;
 
 	if (length > 0)
-	{
-		fd = bulk_new();
-		bulk_append(fd, bytes, length);
-		bulk_seal(fd);
-	}
+		fd = bulk_of(bytes, length);
 	request.upload_length = length;
 	request.max_bytes = ANSWER_MAX_BYTES;
 	object->transfer = transfer_start(&request, fd, object_done, object);

@@ -8,6 +8,8 @@
 #include "datatype/timestamp.h"
 #include "storage/latch.h"
 
+#include "queue/breaker.h"
+
 /* Databases with jobs on one server; each needs a worker process besides. */
 #define QUEUE_MAX_DATABASES 128
 
@@ -64,9 +66,7 @@ typedef struct HostSlot
 	int64 failed;
 	int64 fetched_bytes;
 	int64 fetch_ms;
-	int failures_in_a_row;
-	int breaker_level;				/* how often in a row it was opened */
-	TimestampTz breaker_open_until; /* 0: never was, or it was closed by a success */
+	Breaker breaker;
 	TimestampTz last_used;
 	char last_error[QUEUE_ERROR_BYTES];
 } HostSlot;
