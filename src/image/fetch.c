@@ -22,13 +22,6 @@ PG_FUNCTION_INFO_V1(imgexport_call_http);
 /* The network process reports its own time limit; ours is for when it does not. */
 #define REPORT_TIME_MS 2000
 
-typedef struct FetchAnswer
-{
-	int http_status;
-	bytea *body;
-	HelperError *error;
-} FetchAnswer;
-
 /* A GET under the settings in force, which a job's transfers obey as well. */
 FetchRequest
 fetch_request(const char *url, int timeout_ms)
@@ -96,9 +89,15 @@ timeout_in_ms(const Interval *timeout)
 	return Max(1, (int) (seconds * 1000));
 }
 
-/* Send a request through this session's network process, and wait for what comes of it. */
-static FetchAnswer
-send(const FetchRequest *request)
+/*
+ * Send a request through this session's network process, and wait for what comes of it.
+ *
+ * upload	a sealed memfd of what is sent, the caller's to close; -1: nothing
+ * Returns	the answer in the current memory context, or the error that it was
+ * Errors	22023 the request is too long, and what ends the network process
+ */
+FetchAnswer
+fetch_send(const FetchRequest *request, int upload)
 {
 	static uint8 body[FRAME_MAX_BYTES];
 	FetchAnswer answer = {0};
@@ -109,8 +108,17 @@ send(const FetchRequest *request)
 	if (packer.overflow)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("url is longer than %d bytes", FRAME_MAX_BYTES)));
-	session_request(HELPER_NET, FRAME_FETCH, body, packer.used, NULL, 0,
+	session_request(HELPER_NET, FRAME_FETCH, body, packer.used, &upload, upload < 0 ? 0 : 1,
 					request->timeout_ms + REPORT_TIME_MS, take_answer, &answer);
+	return answer;
+}
+
+/* Likewise, with nothing to send; an error is raised. */
+FetchAnswer
+fetch_get(const FetchRequest *request)
+{
+	FetchAnswer answer = fetch_send(request, -1);
+
 	if (answer.error != NULL)
 		helper_error_raise(answer.error);
 	return answer;
@@ -130,7 +138,7 @@ img_fetch(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1))
 		timeout_ms = timeout_in_ms(PG_GETARG_INTERVAL_P(1));
 	request = fetch_request(pg_server_to_any(url, strlen(url), PG_UTF8), timeout_ms);
-	PG_RETURN_BYTEA_P(send(&request).body);
+	PG_RETURN_BYTEA_P(fetch_get(&request).body);
 }
 
 /* imgexport.call_http(method text, url text, headers text, OUT status int, OUT body bytea) */
@@ -140,7 +148,7 @@ imgexport_call_http(PG_FUNCTION_ARGS)
 	FetchRequest request = store_request(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 										 text_to_cstring(PG_GETARG_TEXT_PP(1)),
 										 text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	FetchAnswer answer = send(&request);
+	FetchAnswer answer = fetch_get(&request);
 	Datum values[2] = {Int32GetDatum(answer.http_status), PointerGetDatum(answer.body)};
 	bool nulls[2] = {false, false};
 	TupleDesc columns;

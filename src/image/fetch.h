@@ -5,9 +5,20 @@
 #ifndef IMGEXPORT_IMAGE_FETCH_H
 #define IMGEXPORT_IMAGE_FETCH_H
 
+#include "helper/errors.h"
 #include "wire/message.h"
+
+/* What came of a request. */
+typedef struct FetchAnswer
+{
+	int http_status;
+	bytea *body;
+	HelperError *error; /* NULL: nothing failed */
+} FetchAnswer;
 
 FetchRequest fetch_request(const char *url, int timeout_ms);
 FetchRequest store_request(const char *method, const char *url, const char *headers);
+FetchAnswer fetch_send(const FetchRequest *request, int upload);
+FetchAnswer fetch_get(const FetchRequest *request);
 
 #endif

@@ -28,6 +28,19 @@ END $$;
 COMMENT ON FUNCTION imgexport.check_key_template(text) IS
     'Raise what is wrong with the template of an object''s key; true where nothing is. Errors: 22023.';
 
+CREATE FUNCTION imgexport.are_headers(headers jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN jsonb_typeof(headers) = 'object' AND NOT EXISTS (
+        SELECT FROM jsonb_each(headers) AS h
+        WHERE h.key !~ '^[A-Za-z0-9-]+$' OR jsonb_typeof(h.value) <> 'string'
+           OR h.value #>> '{}' ~ '[\r\n]');
+END $$;
+COMMENT ON FUNCTION imgexport.are_headers(jsonb) IS
+    'Whether these can be headers of a request: an object of names and one-line texts. Errors: none.';
+
 CREATE FUNCTION imgexport.check_store(kind text, location text, bucket text, access_key text,
         secret text, headers jsonb) RETURNS boolean
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -43,13 +56,8 @@ DECLARE
             THEN format('location of a store of kind "%s" must be an http or https URL', kind)
         WHEN kind = 's3' AND num_nulls(bucket, access_key, secret) > 0
             THEN 'a store of kind "s3" needs bucket, access_key and secret'
-        WHEN headers IS NOT NULL AND jsonb_typeof(headers) <> 'object'
-            THEN 'headers must be a JSON object'
-        WHEN headers IS NOT NULL AND EXISTS (
-            SELECT FROM jsonb_each(headers) AS h
-            WHERE h.key !~ '^[A-Za-z0-9-]+$' OR jsonb_typeof(h.value) <> 'string'
-               OR h.value #>> '{}' ~ '[\r\n]')
-            THEN 'headers must have names and one-line texts'
+        WHEN NOT imgexport.are_headers(headers)
+            THEN 'headers must be a JSON object of names and one-line texts'
         END;
 BEGIN
     IF problem IS NOT NULL THEN
