@@ -144,6 +144,10 @@ static const TextSetting texts[] = {
 	{"imgexport.store_allowed_networks",
 	 "Networks in CIDR form, comma separated, that stores may be in although they are private.",
 	 &settings.store_allowed_networks, "", PGC_SUSET, NULL, NULL},
+	{"imgexport.service_allowed_networks",
+	 "Networks in CIDR form, comma separated, that services may be in although they are "
+	 "private.",
+	 &settings.service_allowed_networks, "", PGC_SUSET, NULL, NULL},
 	{"imgexport.store_directories",
 	 "Directories that stores of kind file may be in, comma separated; empty is none.",
 	 &settings.store_directories, "", PGC_SIGHUP, NULL, NULL},

@@ -16,6 +16,7 @@ typedef struct Settings
 	char *fetch_allowed_networks;
 	int store_timeout_ms;
 	char *store_allowed_networks;
+	char *service_allowed_networks;
 	char *store_directories;
 	char *secrets_file;
 	int url_clock_tolerance_s;

@@ -233,12 +233,15 @@ has_any(const StepArgument *arguments, int count)
 
 /* The image with one output's tail on it. */
 static LazyImage *
-apply_output(const LazyImage *image, const OutputSpec *spec, const RecipeContext *context)
+apply_output(const LazyImage *image, const OutputSpec *spec, const RecipeContext *context,
+			 int output)
 {
 	LazyImage *tail = lazy_image_copy(image, CurrentMemoryContext);
+	RecipeContext own = *context;
 
+	own.output = output;
 	if (spec->steps != NULL)
-		tail = lazy_image(recipe_apply(lazy_image_datum(tail), spec->steps, context),
+		tail = lazy_image(recipe_apply(lazy_image_datum(tail), spec->steps, &own),
 						  CurrentMemoryContext);
 	if (has_any(spec->resize, lengthof(spec->resize)))
 		step_append(tail, "resize", spec->resize, lengthof(spec->resize));
@@ -269,7 +272,8 @@ outputs_apply(LazyImage *image, Jsonb *outputs, const RecipeContext *context,
 		const OutputSpec *spec = lfirst(cell);
 
 		images[count].name = spec->name;
-		images[count++].image = apply_output(image, spec, context);
+		images[count].image = apply_output(image, spec, context, count);
+		count++;
 	}
 	*result = images;
 	return count;

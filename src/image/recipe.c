@@ -23,6 +23,9 @@ PG_FUNCTION_INFO_V1(imgexport_validate_recipe);
 /* A recipe nobody writes by hand; every step costs a look-up and a piece of a frame. */
 #define RECIPE_MAX_STEPS 200
 
+/* The step that may have to wait. */
+#define STEP_SERVICE "service"
+
 /* Of two names, how many letters apart may one be taken for the other? */
 #define NEAREST_MAX_DISTANCE 3
 
@@ -198,11 +201,25 @@ call_optional(const char *name, JsonbContainer *arguments, Datum image,
 	return image;
 }
 
+static void check_fallback(JsonbContainer *arguments);
+
+/* A step that asks a service; false: the recipe stops here for now. */
+static bool
+ask_service(int number, JsonbContainer *arguments, Datum *image, const RecipeContext *context)
+{
+	RecipeContext checking = {.checking = true};
+
+	step_call(STEP_SERVICE, arguments, (Datum) 0, &checking);
+	check_fallback(arguments);
+	return context->service(context, number, arguments, image);
+}
+
 /*
  * Run a recipe: call each step's function on what the one before returned.
  *
  * image	lazy or plain; with context->checking it is not looked at
- * Returns	the last function's result, usually lazy
+ * Returns	the last function's result, usually lazy; where a service has to answer first,
+ *			what there is before it
  * Errors	22023 the recipe is not one, 42501 a function may not be called, and
  *			whatever the functions raise
  */
@@ -225,10 +242,17 @@ recipe_apply(Datum image, Jsonb *recipe, const RecipeContext *context)
 
 		position = (StepPosition){.index = i, .name = name};
 		error_context_stack = &callback;
-		if (read_on_error(arguments, i))
+		if (context->service != NULL && strcmp(name, STEP_SERVICE) == 0)
+		{
+			if (!ask_service(context->first_step + i, arguments, &image, context))
+				i = count;
+		}
+		else if (read_on_error(arguments, i))
 			image = call_optional(name, arguments, image, context);
 		else
 			image = step_call(name, arguments, image, context);
+		if (context->checking && strcmp(name, STEP_SERVICE) == 0)
+			check_fallback(arguments);
 		error_context_stack = callback.previous;
 	}
 	return image;
@@ -241,6 +265,17 @@ recipe_check(Jsonb *recipe)
 	RecipeContext context = {.checking = true};
 
 	recipe_apply((Datum) 0, recipe, &context);
+}
+
+/* What a service step falls back to is a recipe as well. */
+static void
+check_fallback(JsonbContainer *arguments)
+{
+	JsonbValue *fallback =
+		arguments == NULL ? NULL : getKeyJsonValueFromContainer(arguments, "fallback", 8, NULL);
+
+	if (fallback != NULL && fallback->type != jbvNull)
+		recipe_check(JsonbValueToJsonb(fallback));
 }
 
 /* Does a valid recipe have a step of this name? */

@@ -14,6 +14,15 @@ typedef struct RecipeContext
 	Datum base;
 	bool base_skipped; /* there should have been one: steps that take it are left out */
 	bool checking;	   /* look everything up, call nothing */
+	int output;		   /* which of the outputs it is for, -1: all of them */
+	int first_step;	   /* number of its first step, which tells it from others of the output */
+	/*
+	 * The step "service", with its number; false: there is no answer yet, and the recipe stops.
+	 * NULL: img_service is called, which waits.
+	 */
+	bool (*service)(const struct RecipeContext *context, int step, JsonbContainer *arguments,
+					Datum *image);
+	void *service_argument;
 	/* What is told of a step that was left out; NULL: a WARNING. */
 	void (*skipped)(void *argument, const char *message);
 	void *skipped_argument;

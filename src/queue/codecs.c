@@ -76,18 +76,21 @@ static void
 finish_rendering(Codec *codec)
 {
 	Task *task = take_first(codec);
+	HelperError *error = task->answer.error;
 	int failed = 0;
 
 	render_message_close(&task->message);
-	if (task->answer.error == NULL)
-		for (int i = 0; i < task->output_count; i++)
+	if (error == NULL)
+		for (int i = 0; i < task->answer.count; i++)
 			failed += task->answer.renderings[i].error != NULL;
-	if (task->answer.error != NULL)
-		task_fail(task, task->answer.error);
-	else if (failed == task->output_count)
-		task_fail(task, task->answer.renderings[0].error);
-	else
+	if (error == NULL && failed == task->answer.count)
+		error = task->answer.renderings[0].error;
+	if (error == NULL && task->renders_for_calls)
+		calls_begin(task);
+	else if (error == NULL)
 		objects_begin(task);
+	else if (!calls_distrust(task, error))
+		task_fail(task, error);
 }
 
 /* A codec goes; what it had not begun waits for another one. */
@@ -99,7 +102,7 @@ stop_codec(Codec *codec)
 		Task *task = codec->tasks[i];
 		MemoryContext before = MemoryContextSwitchTo(task->context);
 
-		render_answer_init(&task->answer, task->output_count, true);
+		render_answer_init(&task->answer, task->answer.count, true);
 		task->state = TASK_WAITING;
 		MemoryContextSwitchTo(before);
 	}

@@ -62,11 +62,12 @@ static WorkerStatement image_statement = {
 static WorkerStatement complete_statement = {
 	"WITH d AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1) AS d(batch_id uuid,"
 	" job_id uuid, attempts int, state text, run_at timestamptz, error text, error_code text,"
-	" warnings jsonb, timings jsonb, source_bytes int8)),"
+	" warnings jsonb, timings jsonb, source_bytes int8, metadata jsonb)),"
 	" done AS ("
 	" UPDATE imgexport.job j SET state = d.state, worker = NULL, lease_until = NULL,"
 	" run_at = coalesce(d.run_at, j.run_at), error = d.error, error_code = d.error_code,"
 	" warnings = d.warnings, timings = d.timings, source_bytes = d.source_bytes,"
+	" metadata = coalesce(d.metadata, j.metadata),"
 	" finished_at = CASE WHEN d.state <> 'pending' THEN $3 END"
 	" FROM d WHERE (j.batch_id, j.job_id, j.attempts) = (d.batch_id, d.job_id, d.attempts)"
 	" AND j.worker = $2 AND j.state LIKE 'processing'"
@@ -146,9 +147,9 @@ static void
 append_timings(StringInfo json, const Task *task)
 {
 	appendStringInfo(json,
-					 ", \"timings\": {\"fetch\": %ld, \"decode\": %d, \"process\": %d,"
-					 " \"encode\": %d, \"store\": %ld, \"total\": %ld}",
-					 ms_between(task->claimed_at, task->fetched_at),
+					 ", \"timings\": {\"fetch\": %ld, \"service\": %ld, \"decode\": %d,"
+					 " \"process\": %d, \"encode\": %d, \"store\": %ld, \"total\": %ld}",
+					 ms_between(task->claimed_at, task->fetched_at), task->service_ms,
 					 task->answer.decode_us / 1000, task->answer.process_us / 1000,
 					 task->answer.encode_us / 1000, task->store_us / 1000,
 					 ms_between(task->claimed_at, task->done_at) + task->store_us / 1000);
@@ -173,6 +174,9 @@ append_task(StringInfo json, const Task *task)
 	}
 	if (task->source_bytes > 0)
 		appendStringInfo(json, ", \"source_bytes\": " UINT64_FORMAT, task->source_bytes);
+	if (task->metadata_changed)
+		appendStringInfo(json, ", \"metadata\": %s",
+						 JsonbToCString(NULL, &task->metadata->root, VARSIZE(task->metadata)));
 	append_warnings(json, task);
 	append_timings(json, task);
 	appendStringInfoChar(json, '}');
@@ -288,7 +292,7 @@ insert_output(Task *task, int output)
 static void
 insert_original(Task *task)
 {
-	Rendering original = {.data = bulk_read(task->original, task->original_length)};
+	Rendering original = {.data = bulk_read(task->source.fd, task->source.length)};
 	const char *format =
 		sniff_format((const uint8 *) VARDATA(original.data), VARSIZE(original.data) - VARHDRSZ);
 
@@ -367,8 +371,11 @@ write_down(void *argument)
 	values[0] = tasks_json(batch);
 	mark_lost(batch, worker_execute(&complete_statement, values, NULL));
 	for (int i = 0; i < batch->count; i++)
+	{
+		calls_forget_answers(batch->tasks[i]);
 		if (!batch->tasks[i]->lost)
 			notify(batch->tasks[i]);
+	}
 }
 
 /* One job by itself; what cannot be written down is its failure. */

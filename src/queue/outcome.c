@@ -50,7 +50,7 @@ has_fallback(const Task *task)
 		case ON_ERROR_SKIP:
 			return true;
 		case ON_ERROR_KEEP_ORIGINAL:
-			return task->original >= 0;
+			return task->source.fd >= 0;
 		case ON_ERROR_STORE_URL:
 			return task->source.url != NULL;
 		default:

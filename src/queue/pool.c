@@ -9,6 +9,7 @@
 #include "utils/timestamp.h"
 
 #include "helper/helper.h"
+#include "queue/calls.h"
 #include "queue/worker.h"
 #include "settings.h"
 
@@ -17,6 +18,9 @@
 
 /* Sources and bases that wait in memory: beyond this no further job is claimed. */
 #define HELD_MAX_BYTES ((uint64) 512 << 20)
+
+/* Jobs in work, whatever they wait for. */
+#define TASKS_MAX 2000
 
 /* A helper that ended before it did anything is not started again sooner. */
 #define RESTART_DELAY_MS 1000
@@ -61,10 +65,11 @@ pool_room(void)
 	{
 		Task *task = dlist_container(Task, link, iter.cur);
 
-		busy += task->state != TASK_DONE;
-		held += task->source.length + task->base.length;
+		/* Those that services are asked for need nothing of ours but memory. */
+		busy += task->state != TASK_DONE && task->state != TASK_CALLING;
+		held += task->source.length + task->base.length + calls_held_bytes(task);
 	}
-	if (held > HELD_MAX_BYTES)
+	if (held > HELD_MAX_BYTES || worker.task_count >= TASKS_MAX)
 		return 0;
 	return Max(0, settings.fetch_concurrency + codecs_count() * PREPARED_AHEAD - busy);
 }
@@ -81,8 +86,8 @@ pool_advance(void)
 long
 pool_wait_ms(void)
 {
-	long waits[] = {transfers_wait_ms(), codecs_wait_ms(), objects_wait_ms(),
-					complete_wait_ms()};
+	long waits[] = {transfers_wait_ms(), codecs_wait_ms(),	 calls_wait_ms(),
+					objects_wait_ms(),	 complete_wait_ms(), usage_wait_ms()};
 	long shortest = -1;
 	dlist_iter iter;
 

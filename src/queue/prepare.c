@@ -19,6 +19,7 @@
 
 #include "helper/guarded.h"
 #include "image/step.h"
+#include "queue/calls.h"
 #include "queue/worker.h"
 #include "settings.h"
 #include "wire/sniff.h"
@@ -56,6 +57,17 @@ apply_preset(Task *task)
 		task->store = TextDatumGetCString(columns[3]);
 }
 
+/* The image of an input, with a descriptor of its own: the recipe may be evaluated again. */
+static LazyImage *
+image_of(const TaskInput *input)
+{
+	int fd = fcntl(input->fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not keep the source: %m")));
+	return lazy_image_of_memfd(fd, input->length, input->task->context);
+}
+
 /* A base that is no image is left out, and the job says so. */
 static bool
 base_image(Task *task, Datum *base)
@@ -72,38 +84,21 @@ base_image(Task *task, Datum *base)
 		task_warn(task, "base was skipped: it is no image");
 		return false;
 	}
-	task->base.fd = -1;
-	*base = lazy_image_datum(lazy_image_of_memfd(fd, task->base.length, task->context));
+	*base = lazy_image_datum(image_of(&task->base));
 	return true;
-}
-
-/* A fallback to the source needs its bytes when the codec has had them. */
-static void
-keep_original(Task *task)
-{
-	if (task->on_error != ON_ERROR_KEEP_ORIGINAL || task->original >= 0)
-		return;
-	task->original = fcntl(task->source.fd, F_DUPFD_CLOEXEC, 0);
-	if (task->original < 0)
-		ereport(ERROR, (errcode_for_file_access(), errmsg("could not keep the source: %m")));
-	task->original_length = task->source.length;
 }
 
 /* The recipe on the source; a base that no step of it asks for goes under the result. */
 static LazyImage *
 apply_recipe(Task *task, RecipeContext *context)
 {
-	int fd = task->source.fd;
-	LazyImage *image;
+	LazyImage *image = image_of(&task->source);
 
-	keep_original(task);
 	task->source_bytes = task->source.length;
-	task->source.fd = -1;
-	image = lazy_image_of_memfd(fd, task->source.length, task->context);
 	if (task->recipe != NULL)
 		image = lazy_image(recipe_apply(lazy_image_datum(image), task->recipe, context),
 						   task->context);
-	if (context->has_base &&
+	if (context->has_base && !task->waits_for_calls &&
 		(task->recipe == NULL || !recipe_has_step(task->recipe, "composite")))
 	{
 		StepArgument base = {"base", BYTEAOID, false, context->base};
@@ -145,15 +140,36 @@ note_skipped(void *argument, const char *message)
 	task_warn(argument, "%s", message);
 }
 
+/*
+ * The recipe, as far as it goes: up to the first step that has to ask a service, or to the
+ * end, with what services have answered.
+ */
 static void
 evaluate(Task *task)
 {
-	RecipeContext context = {.skipped = note_skipped, .skipped_argument = task};
+	RecipeContext context = {.output = -1,
+							 .skipped = note_skipped,
+							 .skipped_argument = task,
+							 .service = service_step,
+							 .service_argument = task};
+	LazyImage *image;
 
+	task->waits_for_calls = false;
 	context.has_base = base_image(task, &context.base);
 	context.base_skipped = task->wants_base && !context.has_base;
-	name_outputs(task, apply_recipe(task, &context), &context);
+	image = apply_recipe(task, &context);
+	if (!task->waits_for_calls)
+		name_outputs(task, image, &context);
+	if (calls_are_open(task))
+	{
+		task->output_count = 0;
+		calls_build_request(task);
+		return;
+	}
 	build_request(task);
+	/* What services have made may turn out to be no image; then it begins once more. */
+	if (task->calls == NIL)
+		task_close_inputs(task);
 }
 
 /* In a subtransaction, whose end restores user, settings and context. */

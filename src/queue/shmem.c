@@ -38,6 +38,13 @@ queue_attach_memory(void)
 	LWLockRelease(AddinShmemInitLock);
 }
 
+/* Is there any: is imgexport preloaded? */
+bool
+queue_is_shared(void)
+{
+	return shared != NULL;
+}
+
 /* The shared state, locked; NULL, and nothing locked, where imgexport is not preloaded. */
 QueueState *
 queue_lock(void)

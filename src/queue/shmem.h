@@ -7,6 +7,7 @@
 
 #include "datatype/timestamp.h"
 #include "storage/latch.h"
+#include "utils/date.h"
 
 #include "queue/breaker.h"
 
@@ -17,6 +18,9 @@
 #define QUEUE_MAX_HOSTS 1024
 #define QUEUE_HOST_BYTES 128
 #define QUEUE_ERROR_BYTES 128
+
+/* Services that are counted, of all databases; names are NAMEDATALEN at most. */
+#define QUEUE_MAX_SERVICES 64
 
 /* What a database's workers have done since the server started. */
 typedef struct WorkerCounters
@@ -71,15 +75,43 @@ typedef struct HostSlot
 	char last_error[QUEUE_ERROR_BYTES];
 } HostSlot;
 
+/* What was asked of a service; costs in millionths. */
+typedef struct ServiceCounters
+{
+	int64 calls;
+	int64 successes;
+	int64 failures;
+	int64 cached; /* answers that were known, of which no call was made */
+	int64 ms;
+	int64 cost_micros;
+} ServiceCounters;
+
+/* A service that is asked, and what it may cost. */
+typedef struct ServiceSlot
+{
+	Oid database; /* InvalidOid: free */
+	char name[NAMEDATALEN];
+	int running;			   /* requests under way */
+	ServiceCounters total;	   /* since the server started */
+	ServiceCounters unwritten; /* of them, what is not in imgexport.service_usage yet */
+	DateADT day;			   /* (UTC) that the next two are of; 0: nothing is known */
+	int64 day_micros;		   /* spent on that day, and in its month */
+	int64 month_micros;
+	Breaker breaker;
+	char last_error[QUEUE_ERROR_BYTES];
+} ServiceSlot;
+
 typedef struct QueueState
 {
 	Latch *launcher; /* NULL: it does not run */
 	WorkerSlot slots[QUEUE_MAX_DATABASES];
 	HostSlot hosts[QUEUE_MAX_HOSTS];
+	ServiceSlot services[QUEUE_MAX_SERVICES];
 } QueueState;
 
 void queue_request_memory(void);
 void queue_attach_memory(void);
+bool queue_is_shared(void);
 QueueState *queue_lock(void);
 void queue_unlock(void);
 WorkerSlot *queue_slot(QueueState *state, Oid database, bool create);

@@ -9,6 +9,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "queue/calls.h"
 #include "queue/task.h"
 
 static void
@@ -27,8 +28,7 @@ task_on_reset(void *argument)
 
 	close_input(&task->source);
 	close_input(&task->base);
-	if (task->original >= 0)
-		close(task->original);
+	calls_close(task);
 	render_message_close(&task->message);
 }
 
@@ -45,7 +45,6 @@ task_new(MemoryContext parent)
 	task->base.fd = -1;
 	task->source.task = task;
 	task->base.task = task;
-	task->original = -1;
 	task->on_reset.func = task_on_reset;
 	task->on_reset.arg = task;
 	MemoryContextRegisterResetCallback(context, &task->on_reset);
@@ -67,12 +66,22 @@ task_fail(Task *task, HelperError *error)
 	task_done(task);
 }
 
-/* Note what the job goes on without. */
+/* The source and the base are needed no more. */
+void
+task_close_inputs(Task *task)
+{
+	if (task->on_error != ON_ERROR_KEEP_ORIGINAL)
+		close_input(&task->source);
+	close_input(&task->base);
+}
+
+/* Note what the job goes on without; once, though a recipe may be evaluated again. */
 void
 task_warn(Task *task, const char *format, ...)
 {
 	MemoryContext before = MemoryContextSwitchTo(task->context);
 	StringInfoData text;
+	ListCell *cell;
 
 	initStringInfo(&text);
 	for (;;)
@@ -87,7 +96,11 @@ task_warn(Task *task, const char *format, ...)
 			break;
 		enlargeStringInfo(&text, needed);
 	}
-	task->warnings = lappend(task->warnings, text.data);
+	foreach (cell, task->warnings)
+		if (strcmp(lfirst(cell), text.data) == 0)
+			break;
+	if (cell == NULL)
+		task->warnings = lappend(task->warnings, text.data);
 	MemoryContextSwitchTo(before);
 }
 
@@ -111,6 +124,8 @@ task_phase(TaskState state)
 		case TASK_WAITING:
 		case TASK_RENDERING:
 			return "render";
+		case TASK_CALLING:
+			return "service";
 		case TASK_STORING:
 		case TASK_DONE:
 			return "store";

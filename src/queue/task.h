@@ -4,7 +4,9 @@
  *
  *	FETCHING -> READY -> WAITING -> RENDERING -> STORING -> DONE
  *
- * What is kept in the table is never STORING.  A job with its bytes in the row starts READY; a failure leads from anywhere to DONE.
+ * A job with its bytes in the row starts READY; what is kept in the table is never STORING.
+ * Where its recipe asks a service, what is rendered first is the image that is sent; then it
+ * is CALLING, and READY once more.  A failure leads from anywhere to DONE.
  */
 #ifndef IMGEXPORT_QUEUE_TASK_H
 #define IMGEXPORT_QUEUE_TASK_H
@@ -26,6 +28,7 @@ typedef enum TaskState
 	TASK_READY,		/* its bytes are here; the recipe is to be evaluated */
 	TASK_WAITING,	/* its request is ready; a codec is to be free */
 	TASK_RENDERING, /* a codec works on it */
+	TASK_CALLING,	/* services are asked */
 	TASK_STORING,	/* its outputs are on their way into a store */
 	TASK_DONE		/* to be written down */
 } TaskState;
@@ -83,11 +86,15 @@ typedef struct Task
 	TaskInput source;
 	TaskInput base;
 	bool wants_base; /* whether or not it comes */
-	int original;	 /* memfd of the source, for ON_ERROR_KEEP_ORIGINAL; -1: not kept */
-	uint64 original_length;
 	uint64 source_bytes;
 	int output_count;
 	NamedImage *images;
+	List *calls;			/* of ServiceCall *, that its recipe has made; see calls.h */
+	bool waits_for_calls;	/* the recipe stopped at one */
+	bool renders_for_calls; /* what is rendered is what they send */
+	TimestampTz calling_since;
+	long service_ms;
+	bool metadata_changed;
 	RenderMessage message;
 	RenderAnswer answer;
 	Object *objects; /* of each output, once they are on their way; see objects.c */
@@ -108,6 +115,7 @@ Task *task_new(MemoryContext parent);
 void task_free(Task *task);
 void task_fail(Task *task, HelperError *error);
 void task_warn(Task *task, const char *format, ...) pg_attribute_printf(2, 3);
+void task_close_inputs(Task *task);
 void task_done(Task *task);
 const char *task_phase(TaskState state);
 

@@ -391,6 +391,7 @@ upkeep_end_overdue(void)
 		before = MemoryContextSwitchTo(task->context);
 		inputs_drop(task);
 		codecs_drop(task);
+		calls_drop(task);
 		objects_drop(task);
 		task_fail(task,
 				  helper_error(ERRCODE_IMAGE_TIMEOUT, false,

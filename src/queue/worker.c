@@ -28,6 +28,7 @@
 
 #include "compat.h"
 #include "queue/hosts.h"
+#include "queue/services.h"
 #include "queue/shmem.h"
 #include "queue/worker.h"
 #include "settings.h"
@@ -128,9 +129,10 @@ progress(void)
 
 	dlist_foreach(iter, &worker.tasks) counts[dlist_container(Task, link, iter.cur)->state]++;
 	snprintf(text, sizeof text,
-			 "%d jobs: %d in fetch, %d in recipe, %d wait, %d in render, %d in store",
+			 "%d jobs: %d in fetch, %d in recipe, %d wait, %d in render, %d in service, %d in "
+			 "store",
 			 worker.task_count, counts[TASK_FETCHING], counts[TASK_READY], counts[TASK_WAITING],
-			 counts[TASK_RENDERING], counts[TASK_STORING]);
+			 counts[TASK_RENDERING], counts[TASK_CALLING], counts[TASK_STORING]);
 	return text;
 }
 
@@ -284,6 +286,7 @@ worker_forget(Task *task)
 {
 	inputs_drop(task);
 	codecs_drop(task);
+	calls_drop(task);
 	objects_drop(task);
 	dlist_delete(&task->link);
 	worker.task_count--;
@@ -387,6 +390,7 @@ worker_open(void)
 	worker.pass_milestones = true;
 	codecs_open();
 	hosts_forget_running();
+	services_forget_running();
 	upkeep_recover();
 }
 
@@ -410,8 +414,10 @@ run(void)
 		remove_finished();
 		publish_counters();
 		look_for_work();
+		calls_advance();
 		prepare_ready();
 		objects_send();
+		usage_write_down();
 		pool_advance();
 		upkeep_renew();
 		publish_counters();

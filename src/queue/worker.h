@@ -73,6 +73,20 @@ void codecs_advance(void);
 long codecs_wait_ms(void);
 int codecs_sockets(int *sockets, int room);
 
+/* calls.c */
+bool calls_are_open(const Task *task);
+void calls_build_request(Task *task);
+void calls_begin(Task *task);
+bool calls_distrust(Task *task, HelperError *error);
+void calls_forget_answers(const Task *task);
+void calls_drop(Task *task);
+void calls_advance(void);
+long calls_wait_ms(void);
+
+/* usage.c */
+void usage_write_down(void);
+long usage_wait_ms(void);
+
 /* objects.c */
 void objects_begin(Task *task);
 void objects_drop(Task *task);

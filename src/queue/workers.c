@@ -74,9 +74,5 @@ imgexport_workers(PG_FUNCTION_ARGS)
 Datum
 imgexport_is_preloaded(PG_FUNCTION_ARGS)
 {
-	QueueState *state = queue_lock();
-
-	if (state != NULL)
-		queue_unlock();
-	PG_RETURN_BOOL(state != NULL);
+	PG_RETURN_BOOL(queue_is_shared());
 }

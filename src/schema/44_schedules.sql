@@ -124,12 +124,15 @@ BEGIN
     DELETE FROM imgexport.variant v WHERE (v.batch_id, v.job_id, v.image_id, v.options, v.format) IN (
         SELECT o.batch_id, o.job_id, o.image_id, o.options, o.format FROM imgexport.variant o
         WHERE o.expires_at <= at ORDER BY expires_at LIMIT most FOR UPDATE SKIP LOCKED);
+    DELETE FROM imgexport.service_answer a WHERE a.answer_id IN (
+        SELECT o.answer_id FROM imgexport.service_answer o
+        WHERE o.expires_at <= at ORDER BY expires_at LIMIT most FOR UPDATE SKIP LOCKED);
     RETURN jsonb_build_object('images_deleted', expired + aged,
                               'bytes_freed', freed + more_freed,
                               'more', greatest(expired, aged) >= most);
 END $$;
 COMMENT ON FUNCTION imgexport.expire_images(jsonb, int) IS
-    'Task: delete images and variants past their expires_at, and with older_than those that are older as well, of a preset where one is named. most: at a time. Errors: 22007 older_than.';
+    'Task: delete images, variants and services'' answers past their expires_at, and with older_than those that are older as well, of a preset where one is named. most: at a time. Errors: 22007 older_than.';
 REVOKE ALL ON FUNCTION imgexport.expire_images(jsonb, int) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.clean_outputs(options jsonb, most int) RETURNS jsonb

@@ -8,6 +8,7 @@ DECLARE
     helper text;
     about jsonb;
     place imgexport.store;
+    service imgexport.service;
 BEGIN
     item := 'version'; ok := true; hint := NULL;
     detail := format('imgexport %s, PostgreSQL %s',
@@ -43,6 +44,24 @@ BEGIN
         EXCEPTION WHEN OTHERS THEN
             ok := false; detail := SQLERRM;
             hint := 'Make it, and list it in imgexport.store_directories.';
+        END;
+        RETURN NEXT;
+    END LOOP;
+    FOR service IN SELECT s.* FROM imgexport.service s WHERE s.enabled ORDER BY s.name LOOP
+        item := 'service ' || service.name; ok := true; hint := NULL;
+        detail := concat_ws(', ', service.kind, service.url);
+        BEGIN
+            PERFORM imgexport.fill_in_secrets(h.value) FROM jsonb_each_text(service.headers) AS h;
+            SELECT u.breaker_open_until IS NULL, concat_ws(', ', detail, u.last_error) INTO ok, detail
+            FROM imgexport.services() u
+            WHERE (u.database, u.service) = (current_database(), service.name) AND u.breaker_open_until > now();
+            ok := coalesce(ok, true);
+            detail := coalesce(detail, concat_ws(', ', service.kind, service.url));
+            hint := CASE WHEN NOT ok THEN 'It failed again and again, and is left alone for a while.' END;
+        EXCEPTION WHEN undefined_object THEN
+            ok := false;
+            detail := SQLERRM;
+            hint := 'imgexport.set_secret keeps one.';
         END;
         RETURN NEXT;
     END LOOP;

@@ -12,6 +12,8 @@ BEGIN
                     imgexport.stat_job, imgexport.csv_upload TO %s', role);
     EXECUTE format('GRANT SELECT (name, kind, public_url, sign, url_expires_in, retention)
                     ON imgexport.store TO %s', role);
+    EXECUTE format('GRANT SELECT (name, kind, parameters, price, allowed_role, enabled)
+                    ON imgexport.service TO %s', role);
     EXECUTE format('GRANT INSERT (batch_id, job_id, source_url, source, base_url, base, milestone,
                     recipe, outputs, preset, queue, priority, run_at, deadline, depends_on,
                     unique_key, max_attempts, on_error, expires_in, store, notify, webhook_url, metadata,
@@ -43,6 +45,10 @@ BEGIN
                     imgexport.enable_webhook, imgexport.replay, imgexport.verify_webhook,
                     imgexport.sign_webhook, imgexport.hmac_sha256, imgexport.same_bytes
                     TO %s', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.img_service, @extschema@.img_analyze,
+                    imgexport.service_image, imgexport.describe_service, imgexport.ask_service,
+                    imgexport.to_base64
+                    TO %s', role);
     EXECUTE format('GRANT EXECUTE ON PROCEDURE imgexport.wait TO %s', role);
 END $$;
 COMMENT ON PROCEDURE imgexport.grant_access(regrole) IS
@@ -57,7 +63,7 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA imgexport TO %s', role);
     EXECUTE format('GRANT SELECT ON imgexport.queue, imgexport.schedule, imgexport.stat_worker,
                     imgexport.stat_host TO %s', role);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION imgexport.workers, imgexport.hosts TO %s', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION imgexport.workers, imgexport.hosts, imgexport.services TO %s', role);
 END $$;
 COMMENT ON PROCEDURE imgexport.grant_monitoring(regrole) IS
     'Let a role see the counters of workers and hosts, and no job. Errors: 42501 the caller may not grant.';

@@ -78,7 +78,7 @@ is_deeply(
 is_deeply(
 	rows("SELECT p.proname FROM ($members) m JOIN pg_proc p ON p.oid = m.objid
 		  WHERE m.classid = 'pg_proc'::regclass AND p.prosecdef ORDER BY 1"),
-	[qw(http_download http_gallery http_health http_job_image http_job_images http_metrics http_slice
+	[qw(ask_service describe_service http_download http_gallery http_health http_job_image http_job_images http_metrics http_slice
 		http_source http_static http_status http_through http_variant own_bytes remove_object source_path url
 		variant_url)],
 	'no other function runs with the rights of its owner');

@@ -126,7 +126,7 @@ is(job($batch, 'state'), 'completed', 'another host is not held up');
 
 # Timings and log lines.
 is(ask("SELECT string_agg(key, ' ' ORDER BY key) FROM imgexport.job, jsonb_object_keys(timings) AS key WHERE batch_id = '$batch'"),
-	'decode encode fetch process store total', 'a job says where its time went, by phase');
+	'decode encode fetch process service store total', 'a job says where its time went, by phase');
 run_batch("source_url => '" . $other->url . "/missing.jpg?token=s3cret'");
 my $log = join "\n", grep { !/statement: / } split /\n/, slurp_file($node->logfile);
 like($log, qr/imgexport job [0-9a-f-]{36}: attempt 1 of 5 failed after \d+ ms: server answered 404.*\n.*DETAIL:  SQLSTATE IX005, phase fetch, host 127.0.0.1:\d+, failed\./,

@@ -1,0 +1,171 @@
+/*
+ * ask.c
+ *		Services as a session asks them: it waits.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "helper/bulk.h"
+#include "image/fetch.h"
+#include "queue/services.h"
+#include "queue/wake.h"
+#include "queue/worker.h"
+
+PG_FUNCTION_INFO_V1(imgexport_call_service);
+PG_FUNCTION_INFO_V1(imgexport_fetch_answer);
+PG_FUNCTION_INFO_V1(imgexport_count_cached);
+
+/* Whoever waits in the worker keeps all others waiting. */
+static void
+refuse_in_worker(void)
+{
+	if (worker.name[0] != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a worker does not wait for a service"),
+				 errhint("Give the recipe a step {\"service\": {\"name\": ...}} instead of "
+						 "calling img_service in a function of your own.")));
+}
+
+static bytea *
+call_once(const char *name, const FetchRequest *request, int upload, const ServicePrice *price,
+		  HelperError **error)
+{
+	TimestampTz start = GetCurrentTimestamp();
+	FetchAnswer answer;
+	long took_ms;
+
+	*error = service_begin(name, price);
+	if (*error != NULL)
+		return NULL;
+	PG_TRY();
+	{
+		answer = fetch_send(request, upload);
+	}
+	PG_CATCH();
+	{
+		service_dropped(name);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	took_ms = TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
+	if (answer.error == NULL)
+		service_succeeded(name, took_ms);
+	else
+	{
+		service_failed(name, price, answer.error, took_ms);
+		*error = service_error(name, answer.error);
+	}
+	/* It is the worker that writes the counts down. */
+	wake_database(MyDatabaseId, false);
+	return answer.body;
+}
+
+static void
+wait_for(long ms)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+
+	while ((ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until)) > 0)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* As often as the service says; what is left over is the last error. */
+static bytea *
+call(const char *name, const FetchRequest *request, int upload, const ServicePrice *price,
+	 int retries)
+{
+	for (int attempt = 0;; attempt++)
+	{
+		HelperError *error;
+		long wait_ms;
+		bytea *answer = call_once(name, request, upload, price, &error);
+
+		if (error == NULL)
+			return answer;
+		if (!service_may_retry(error, attempt, retries, &wait_ms))
+			helper_error_raise(error);
+		wait_for(wait_ms);
+	}
+}
+
+static int64
+int8_argument(FunctionCallInfo fcinfo, int index, int64 fallback)
+{
+	return PG_ARGISNULL(index) ? fallback : PG_GETARG_INT64(index);
+}
+
+/*
+ * imgexport.call_service(service, url, headers, body, timeout_ms, retries, price_micros,
+ * day_limit_micros, month_limit_micros, day_micros, month_micros) returns bytea
+ */
+Datum
+imgexport_call_service(PG_FUNCTION_ARGS)
+{
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	bytea *body = PG_GETARG_BYTEA_PP(3);
+	FetchRequest request =
+		service_fetch(text_to_cstring(PG_GETARG_TEXT_PP(1)),
+					  text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_INT32(4));
+	ServicePrice price = {.price = PG_GETARG_INT64(6),
+						  .day_limit = int8_argument(fcinfo, 7, -1),
+						  .month_limit = int8_argument(fcinfo, 8, -1),
+						  .day_spent = PG_GETARG_INT64(9),
+						  .month_spent = PG_GETARG_INT64(10)};
+	int retries = PG_GETARG_INT32(5);
+	bytea *answer = NULL;
+	int upload;
+
+	refuse_in_worker();
+	if (!queue_is_shared())
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("services can only be asked where imgexport is preloaded"),
+						errdetail("What they cost is counted in shared memory."),
+						errhint("Add imgexport to shared_preload_libraries and restart the "
+								"server.")));
+	upload = bulk_of(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
+	request.upload_length = VARSIZE_ANY_EXHDR(body);
+	PG_TRY();
+	{
+		answer = call(name, &request, upload, &price, retries);
+	}
+	PG_FINALLY();
+	{
+		close(upload);
+	}
+	PG_END_TRY();
+	PG_RETURN_BYTEA_P(answer);
+}
+
+/* imgexport.fetch_answer(url text, own_host boolean, timeout_ms int) returns bytea */
+Datum
+imgexport_fetch_answer(PG_FUNCTION_ARGS)
+{
+	FetchRequest request = service_fetch_answer(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+												PG_GETARG_BOOL(1), PG_GETARG_INT32(2));
+
+	refuse_in_worker();
+	PG_RETURN_BYTEA_P(fetch_get(&request).body);
+}
+
+/* imgexport.count_cached(service text) returns void */
+Datum
+imgexport_count_cached(PG_FUNCTION_ARGS)
+{
+	service_cached(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,351 @@
+/*
+ * calls.c
+ *		The calls of services that a job makes.
+ *
+ * When all calls of a job are over its recipe is evaluated once more, now with what they
+ * have made.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "helper/guarded.h"
+#include "queue/calls.h"
+#include "queue/worker.h"
+
+static WorkerStatement forget_statement = {
+	"DELETE FROM imgexport.service_answer WHERE service = $1 AND request_hash = $2",
+	2,
+	{TEXTOID, BYTEAOID},
+	NULL};
+
+/* A service that has no room, as far as this round has found out. */
+static const char *full;
+
+/* The call of a step; NULL: there was none yet. */
+ServiceCall *
+calls_find(const Task *task, int output, int step)
+{
+	ListCell *cell;
+
+	foreach (cell, task->calls)
+	{
+		ServiceCall *call = lfirst(cell);
+
+		if (call->output == output && call->step == step)
+			return call;
+	}
+	return NULL;
+}
+
+/* A new one, in the task's context. */
+ServiceCall *
+calls_add(Task *task, int output, int step)
+{
+	MemoryContext before = MemoryContextSwitchTo(task->context);
+	ServiceCall *call = palloc0(sizeof *call);
+
+	call->task = task;
+	call->output = output;
+	call->step = step;
+	call->body = -1;
+	call->result = -1;
+	task->calls = lappend(task->calls, call);
+	MemoryContextSwitchTo(before);
+	return call;
+}
+
+/* Close what a task's calls have open. */
+void
+calls_close(Task *task)
+{
+	ListCell *cell;
+
+	foreach (cell, task->calls)
+		call_close(lfirst(cell));
+}
+
+/* What a task's calls hold in memory. */
+uint64
+calls_held_bytes(const Task *task)
+{
+	uint64 bytes = 0;
+	ListCell *cell;
+
+	foreach (cell, task->calls)
+	{
+		const ServiceCall *call = lfirst(cell);
+
+		bytes += call->body >= 0 ? call->body_length : 0;
+		bytes += call->result >= 0 ? call->result_length : 0;
+		bytes += call->sent != NULL ? VARSIZE(call->sent) : 0;
+	}
+	return bytes;
+}
+
+/* Nobody waits for them any more. */
+void
+calls_drop(Task *task)
+{
+	ListCell *cell;
+
+	foreach (cell, task->calls)
+	{
+		ServiceCall *call = lfirst(cell);
+
+		if (call->transfer == NULL)
+			continue;
+		if (call->answer_url == NULL)
+			service_dropped(call->service);
+		transfer_drop(call->transfer);
+		call->transfer = NULL;
+	}
+}
+
+/* Are there any that the recipe waits for? */
+bool
+calls_are_open(const Task *task)
+{
+	ListCell *cell;
+
+	foreach (cell, task->calls)
+		if (((ServiceCall *) lfirst(cell))->state != CALL_DONE)
+			return true;
+	return false;
+}
+
+/* With all of them done the recipe goes on. */
+void
+calls_settle(Task *task)
+{
+	if (task->state != TASK_CALLING || calls_are_open(task))
+		return;
+	task->service_ms +=
+		TimestampDifferenceMilliseconds(task->calling_since, GetCurrentTimestamp());
+	task->state = TASK_READY;
+}
+
+/* A request for the codec: the images that new calls send. */
+void
+calls_build_request(Task *task)
+{
+	LazyImage **images = palloc(list_length(task->calls) * sizeof *images);
+	int count = 0;
+	ListCell *cell;
+
+	foreach (cell, task->calls)
+	{
+		ServiceCall *call = lfirst(cell);
+
+		if (call->state == CALL_NEW)
+			images[count++] = call->image;
+	}
+	render_message_build(&task->message, images, count, true);
+	render_answer_init(&task->answer, count, true);
+	task->renders_for_calls = true;
+}
+
+/* Their images are rendered, or some of them. */
+void
+calls_begin(Task *task)
+{
+	int next = 0;
+	ListCell *cell;
+
+	task->renders_for_calls = false;
+	task->state = TASK_CALLING;
+	task->calling_since = GetCurrentTimestamp();
+	foreach (cell, task->calls)
+	{
+		ServiceCall *call = lfirst(cell);
+		Rendering *rendering;
+
+		if (call->state != CALL_NEW)
+			continue;
+		rendering = &task->answer.renderings[next++];
+		call->sent = rendering->data;
+		call->state = CALL_RENDERED;
+		if (rendering->data == NULL)
+			call_fail(call, rendering->error);
+	}
+	calls_settle(task);
+}
+
+/*
+ * An image that does not decode may be one that a service made.  Then the service is not
+ * trusted this time, and the recipe is evaluated without it.
+ *
+ * Returns	whether there is anything to be tried without
+ */
+bool
+calls_distrust(Task *task, HelperError *error)
+{
+	bool again = false;
+	ListCell *cell;
+
+	if (error->sqlstate != ERRCODE_IMAGE_MALFORMED &&
+		error->sqlstate != ERRCODE_IMAGE_UNSUPPORTED && error->sqlstate != ERRCODE_IMAGE_LIMIT)
+		return false;
+	foreach (cell, task->calls)
+	{
+		ServiceCall *call = lfirst(cell);
+
+		if (call->result < 0)
+			continue;
+		call_close(call);
+		call->distrusted = true;
+		call_fail(call, error);
+		again |= call->fallback != NULL || call->may_skip;
+	}
+	if (again)
+		task->state = TASK_READY;
+	return again;
+}
+
+/* In a transaction: damaged answers are not remembered. */
+void
+calls_forget_answers(const Task *task)
+{
+	ListCell *cell;
+
+	foreach (cell, task->calls)
+	{
+		const ServiceCall *call = lfirst(cell);
+		Datum values[] = {CStringGetTextDatum(call->service),
+						  PointerGetDatum(call->request_hash)};
+
+		if (call->distrusted)
+			worker_execute(&forget_statement, values, NULL);
+	}
+}
+
+/* Of this worker's requests, how many does a service have before it? */
+static int
+running(const char *service)
+{
+	int count = 0;
+	dlist_iter iter;
+
+	dlist_foreach(iter, &worker.tasks)
+	{
+		const Task *task = dlist_container(Task, link, iter.cur);
+		ListCell *cell;
+
+		foreach (cell, task->calls)
+		{
+			const ServiceCall *call = lfirst(cell);
+
+			count += call->state == CALL_SENT && strcmp(call->service, service) == 0;
+		}
+	}
+	return count;
+}
+
+/*
+ * May one more request of a call's service be under way?  Many calls may wait for one
+ * service, so the one that was found full last is not counted again in the same round.
+ */
+static bool
+has_room(const ServiceCall *call)
+{
+	if (full != NULL && strcmp(full, call->service) == 0)
+		return false;
+	if (running(call->service) < call->concurrency)
+		return true;
+	full = call->service;
+	return false;
+}
+
+/* Can something be done about a call now? */
+static bool
+is_due(const ServiceCall *call, TimestampTz now)
+{
+	switch (call->state)
+	{
+		case CALL_ANSWERED:
+			return true;
+		case CALL_RENDERED:
+			return has_room(call);
+		case CALL_FAILED:
+			return call->retry_at <= now && has_room(call);
+		default:
+			return false;
+	}
+}
+
+static void
+advance_task(Task *task, bool *begun)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ListCell *cell;
+
+	foreach (cell, task->calls)
+	{
+		ServiceCall *call = lfirst(cell);
+		HelperError *error;
+
+		if (task->state != TASK_CALLING || !is_due(call, now))
+			continue;
+		if (!*begun)
+			worker_begin("ask services");
+		*begun = true;
+		error = run_guarded(call_advance, call, task->context);
+		if (error != NULL)
+			call_fail(call, error);
+	}
+	calls_settle(task);
+}
+
+/* Send what is to be sent and read what was answered, in one transaction. */
+void
+calls_advance(void)
+{
+	dlist_iter iter;
+	bool begun = false;
+
+	full = NULL;
+	dlist_foreach(iter, &worker.tasks)
+	{
+		Task *task = dlist_container(Task, link, iter.cur);
+
+		if (task->state == TASK_CALLING)
+			advance_task(task, &begun);
+	}
+	if (begun)
+		worker_commit();
+}
+
+/* How long may the loop sleep for us?  -1: until a socket says something. */
+long
+calls_wait_ms(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long shortest = -1;
+	dlist_iter iter;
+
+	full = NULL;
+	dlist_foreach(iter, &worker.tasks)
+	{
+		Task *task = dlist_container(Task, link, iter.cur);
+		ListCell *cell;
+
+		if (task->state != TASK_CALLING)
+			continue;
+		foreach (cell, task->calls)
+		{
+			const ServiceCall *call = lfirst(cell);
+			long wait_ms;
+
+			if (is_due(call, now))
+				return 0;
+			/* Others wait for one that is under way. */
+			if (call->state != CALL_FAILED || call->retry_at <= now)
+				continue;
+			wait_ms = TimestampDifferenceMilliseconds(now, call->retry_at) + 1;
+			shortest = shortest < 0 ? wait_ms : Min(shortest, wait_ms);
+		}
+	}
+	return shortest;
+}

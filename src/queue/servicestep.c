@@ -1,0 +1,168 @@
+/*
+ * servicestep.c
+ *		The step "service" while a job's recipe is evaluated.
+ *
+ * The first time it says what is to be asked, and the recipe stops there; when it was
+ * answered the recipe is evaluated again, and the step stands for the answer.  An analysis
+ * changes no pixel, so nothing behind it has to wait.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "image/sent.h"
+#include "image/step.h"
+#include "queue/calls.h"
+#include "queue/worker.h"
+
+/* Numbers of a fallback's steps begin behind all numbers that a recipe's own may have. */
+#define FALLBACK_STEPS 1000
+#define FALLBACK_MAX_STEP 1000000
+
+static WorkerStatement plan_statement = {
+	"SELECT kind, image_format, max_side, apply, metadata_key, parameters_in_full, concurrency"
+	" FROM imgexport.service_plan($1, $2, $3)",
+	3,
+	{TEXTOID, JSONBOID, TEXTOID},
+	NULL};
+
+static JsonbValue *
+argument(JsonbContainer *arguments, const char *name)
+{
+	JsonbValue *value = arguments == NULL
+							? NULL
+							: getKeyJsonValueFromContainer(arguments, name, strlen(name), NULL);
+
+	return value == NULL || value->type == jbvNull ? NULL : value;
+}
+
+static char *
+text_argument(JsonbContainer *arguments, const char *name)
+{
+	JsonbValue *value = argument(arguments, name);
+
+	return value == NULL ? NULL : pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+static Jsonb *
+json_argument(JsonbContainer *arguments, const char *name)
+{
+	JsonbValue *value = argument(arguments, name);
+
+	return value == NULL ? NULL : JsonbValueToJsonb(value);
+}
+
+/* As the worker's own user: the owner of a job does not read what services are like. */
+static void
+execute_plan(const ServiceCall *call, const char *owner)
+{
+	Datum values[] = {CStringGetTextDatum(call->service), JsonbPGetDatum(call->parameters),
+					  CStringGetTextDatum(owner)};
+	Oid user;
+	int security_context;
+
+	GetUserIdAndSecContext(&user, &security_context);
+	SetUserIdAndSecContext(GetSessionUserId(), security_context);
+	worker_execute(&plan_statement, values, call->parameters == NULL ? " n " : NULL);
+	SetUserIdAndSecContext(user, security_context);
+}
+
+static ServiceCall *
+plan_call(Task *task, int output, int step, JsonbContainer *arguments, Datum image)
+{
+	ServiceCall *call = calls_add(task, output, step);
+	char *on_error = text_argument(arguments, STEP_ON_ERROR);
+	bool is_null;
+	Datum max_side;
+	char *kind;
+
+	call->service = text_argument(arguments, "name");
+	if (call->service == NULL)
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"name\" of step \"service\" must not be null")));
+	call->parameters = json_argument(arguments, "parameters");
+	call->fallback = json_argument(arguments, "fallback");
+	execute_plan(call, task->owner);
+	kind = worker_text(0, 1);
+	call->is_analysis = strcmp(kind, "analysis") == 0;
+	call->may_skip = on_error != NULL ? strcmp(on_error, STEP_ON_ERROR_SKIP) == 0
+									  : strcmp(kind, "background") == 0;
+	max_side = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &is_null);
+	call->apply = worker_text(0, 4);
+	call->metadata_key = worker_text(0, 5);
+	call->image = sent_image(lazy_image(image, CurrentMemoryContext), worker_text(0, 2),
+							 is_null ? 0 : DatumGetInt32(max_side));
+	call->parameters = DatumGetJsonbPCopy(
+		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 6, &is_null));
+	call->concurrency =
+		DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 7, &is_null));
+	return call;
+}
+
+/* The image that a call has made. */
+static LazyImage *
+answered_image(const ServiceCall *call)
+{
+	int fd = fcntl(call->result, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not keep an answer: %m")));
+	return lazy_image_of_memfd(fd, call->result_length, CurrentMemoryContext);
+}
+
+/* What it makes of the image; a mask that turns out to be damaged may be left out. */
+static Datum
+apply_answer(const ServiceCall *call, Datum image)
+{
+	bool before = step_set_optional(call->may_skip);
+	LazyImage *made = sent_with_answer(lazy_image(image, CurrentMemoryContext),
+									   answered_image(call), call->apply);
+
+	step_set_optional(before);
+	return lazy_image_datum(made);
+}
+
+static Datum
+outcome_of(const ServiceCall *call, Datum image, const RecipeContext *context)
+{
+	RecipeContext fallback = *context;
+
+	if (call->result >= 0)
+		return apply_answer(call, image);
+	if (call->fallback == NULL)
+		return image;
+	if (call->step >= FALLBACK_MAX_STEP)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("fallbacks of services are nested too deeply")));
+	fallback.first_step = (call->step + 1) * FALLBACK_STEPS;
+	return recipe_apply(image, call->fallback, &fallback);
+}
+
+/*
+ * A RecipeContext's service: its service_argument is the task.
+ *
+ * image	becomes what the step makes of it
+ * Returns	false: it is to be asked first, and the recipe stops here
+ * Errors	42704, 42501, 22023 as imgexport.service_plan
+ */
+bool
+service_step(const RecipeContext *context, int step, JsonbContainer *arguments, Datum *image)
+{
+	Task *task = context->service_argument;
+	ServiceCall *call = calls_find(task, context->output, step);
+
+	if (call == NULL)
+		call = plan_call(task, context->output, step, arguments, *image);
+	if (call->state != CALL_DONE && !call->is_analysis)
+	{
+		task->waits_for_calls = true;
+		return false;
+	}
+	if (call->state == CALL_DONE)
+		*image = outcome_of(call, *image, context);
+	return true;
+}
