@@ -21,6 +21,7 @@
 #include "helper/bulk.h"
 #include "helper/guarded.h"
 #include "queue/outcome.h"
+#include "queue/presets.h"
 #include "queue/worker.h"
 #include "wire/sniff.h"
 
@@ -460,6 +461,9 @@ count(const Task *task)
 	counters->process_ms += task->answer.process_us / 1000;
 	counters->encode_ms += task->answer.encode_us / 1000;
 	counters->store_ms += task->store_us / 1000;
+	if (task->preset != NULL && task->outcome != OUTCOME_RETRIED)
+		preset_count(task->preset, task->outcome == OUTCOME_COMPLETED,
+					 ms_between(task->claimed_at, task->done_at));
 }
 
 /*

@@ -19,8 +19,9 @@
 #define QUEUE_HOST_BYTES 128
 #define QUEUE_ERROR_BYTES 128
 
-/* Services that are counted, of all databases; names are NAMEDATALEN at most. */
+/* Services and presets that are counted, of all databases; names are NAMEDATALEN at most. */
 #define QUEUE_MAX_SERVICES 64
+#define QUEUE_MAX_PRESETS 128
 
 /* What a database's workers have done since the server started. */
 typedef struct WorkerCounters
@@ -101,12 +102,23 @@ typedef struct ServiceSlot
 	char last_error[QUEUE_ERROR_BYTES];
 } ServiceSlot;
 
+/* Jobs of a preset, by how they ended. */
+typedef struct PresetSlot
+{
+	Oid database; /* InvalidOid: free */
+	char name[NAMEDATALEN];
+	int64 completed;
+	int64 failed;
+	int64 ms;
+} PresetSlot;
+
 typedef struct QueueState
 {
 	Latch *launcher; /* NULL: it does not run */
 	WorkerSlot slots[QUEUE_MAX_DATABASES];
 	HostSlot hosts[QUEUE_MAX_HOSTS];
 	ServiceSlot services[QUEUE_MAX_SERVICES];
+	PresetSlot presets[QUEUE_MAX_PRESETS];
 } QueueState;
 
 void queue_request_memory(void);

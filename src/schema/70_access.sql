@@ -63,7 +63,8 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA imgexport TO %s', role);
     EXECUTE format('GRANT SELECT ON imgexport.queue, imgexport.schedule, imgexport.stat_worker,
                     imgexport.stat_host TO %s', role);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION imgexport.workers, imgexport.hosts, imgexport.services TO %s', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION imgexport.workers, imgexport.hosts, imgexport.services,
+                    imgexport.presets TO %s', role);
 END $$;
 COMMENT ON PROCEDURE imgexport.grant_monitoring(regrole) IS
     'Let a role see the counters of workers and hosts, and no job. Errors: 42501 the caller may not grant.';

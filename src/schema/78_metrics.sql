@@ -30,6 +30,30 @@ AS $$
         FROM w, LATERAL (VALUES ('fetch', w.fetch_ms), ('decode', w.decode_ms), ('process', w.process_ms),
                                 ('encode', w.encode_ms), ('store', w.store_ms)) AS p(phase, ms)
         UNION ALL
+        SELECT 'preset_jobs_total', 'counter', 'Jobs of a preset, by how they ended.',
+               jsonb_build_object('preset', p.preset, 'outcome', o.outcome), o.value
+        FROM imgexport.presets() p, LATERAL (VALUES ('completed', p.completed), ('failed', p.failed)) AS o(outcome, value)
+        WHERE p.database = current_database()
+        UNION ALL
+        SELECT 'preset_seconds_total', 'counter', 'Time that jobs of a preset were in work.',
+               jsonb_build_object('preset', p.preset), p.ms / 1000.0
+        FROM imgexport.presets() p WHERE p.database = current_database()
+        UNION ALL
+        SELECT 'service_calls_total', 'counter', 'Requests to a service, by how they ended.',
+               jsonb_build_object('service', s.service, 'outcome', o.outcome), o.value
+        FROM imgexport.services() s, LATERAL (VALUES ('success', s.successes), ('failure', s.failures)) AS o(outcome, value)
+        WHERE s.database = current_database()
+        UNION ALL
+        SELECT n.name, n.kind, n.help, jsonb_build_object('service', s.service), n.value
+        FROM imgexport.services() s, LATERAL (VALUES
+            ('service_cached_total', 'counter', 'Answers of a service that were known.', s.cached::float8),
+            ('service_seconds_total', 'counter', 'Time that requests to a service took.', s.ms / 1000.0),
+            ('service_cost_total', 'counter', 'What requests to a service cost.', s.cost::float8),
+            ('service_running', 'gauge', 'Requests to a service under way.', s.running::float8),
+            ('service_breaker_open', 'gauge', 'Whether a service is left alone for now.',
+             (coalesce(s.breaker_open_until > now(), false))::int::float8)) AS n(name, kind, help, value)
+        WHERE s.database = current_database()
+        UNION ALL
         SELECT 'jobs_running', 'gauge', 'Jobs in work.', NULL, w.running FROM w
         UNION ALL
         SELECT 'queue_jobs', 'gauge', 'Open jobs of a queue, by what they are at.',
@@ -82,25 +106,40 @@ COMMENT ON FUNCTION imgexport.metrics_prometheus() IS
     'imgexport.metrics in the text format of Prometheus, version 0.0.4. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.metrics_prometheus() FROM PUBLIC;
 
+-- What both a preset and a service are told by; seconds.
+CREATE FUNCTION imgexport.metrics_of(successes int8, failures int8, ms int8) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object('requests', successes + failures, 'successes', successes, 'failures', failures,
+        'total_processing_time', round(ms / 1000.0, 3),
+        'success_rate', round(successes::numeric / nullif(successes + failures, 0), 4),
+        'avg_processing_time', round(ms / 1000.0 / nullif(successes + failures, 0), 4))
+$$;
+COMMENT ON FUNCTION imgexport.metrics_of(int8, int8, int8) IS
+    'requests, successes, failures, total_processing_time and avg_processing_time in seconds, success_rate from 0 to 1; the last two are null where there was nothing. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.metrics_of(int8, int8, int8) FROM PUBLIC;
+
 CREATE FUNCTION imgexport.metrics_json() RETURNS jsonb
     LANGUAGE sql VOLATILE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT jsonb_build_object(
-        'requests', w.completed + w.failed, 'successes', w.completed, 'failures', w.failed,
-        'retries', w.retried,
-        'total_processing_time', round((w.fetch_ms + w.decode_ms + w.process_ms + w.encode_ms + w.store_ms) / 1000.0, 3),
-        'success_rate', round(w.completed::numeric / nullif(w.completed + w.failed, 0), 4),
-        'avg_processing_time', round((w.fetch_ms + w.decode_ms + w.process_ms + w.encode_ms + w.store_ms) / 1000.0
-                                     / nullif(w.completed + w.failed, 0), 4))
-    FROM (SELECT coalesce(sum(completed), 0) AS completed, coalesce(sum(failed), 0) AS failed,
-                 coalesce(sum(retried), 0) AS retried, coalesce(sum(fetch_ms), 0) AS fetch_ms,
-                 coalesce(sum(decode_ms), 0) AS decode_ms, coalesce(sum(process_ms), 0) AS process_ms,
-                 coalesce(sum(encode_ms), 0) AS encode_ms, coalesce(sum(store_ms), 0) AS store_ms
-          FROM imgexport.workers() WHERE database = current_database()) AS w
+    SELECT imgexport.metrics_of(w.completed, w.failed, w.ms) || jsonb_build_object('retries', w.retried,
+        'api_calls', s.calls, 'api4ai_calls', s.api4ai_calls, 'services', s.services, 'presets', p.presets)
+    FROM (SELECT coalesce(sum(completed), 0)::int8 AS completed, coalesce(sum(failed), 0)::int8 AS failed,
+                 coalesce(sum(retried), 0) AS retried,
+                 coalesce(sum(fetch_ms + decode_ms + process_ms + encode_ms + store_ms), 0)::int8 AS ms
+          FROM imgexport.workers() WHERE database = current_database()) AS w,
+         (SELECT coalesce(sum(calls), 0) AS calls,
+                 coalesce(sum(calls) FILTER (WHERE service LIKE 'api4ai%'), 0) AS api4ai_calls,
+                 coalesce(jsonb_object_agg(service, imgexport.metrics_of(successes, failures, ms)
+                          || jsonb_build_object('cached', cached, 'cost', cost)), '{}') AS services
+          FROM imgexport.services() WHERE database = current_database()) AS s,
+         (SELECT coalesce(jsonb_object_agg(preset, imgexport.metrics_of(completed, failed, ms)), '{}') AS presets
+          FROM imgexport.presets() WHERE database = current_database()) AS p
 $$;
 COMMENT ON FUNCTION imgexport.metrics_json() IS
-    'requests, successes, failures, retries, total_processing_time and avg_processing_time in seconds, success_rate from 0 to 1; the rates are null before the first job. Since the server started. Errors: none.';
+    'Of all jobs: requests, successes, failures, total_processing_time and avg_processing_time in seconds, success_rate from 0 to 1, retries; api_calls, requests to services, and api4ai_calls, those of them whose name begins so; presets and services: the same of each by name, of services cached and cost as well. The rates are null before the first job. Since the server started. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.metrics_json() FROM PUBLIC;
 
 CREATE VIEW imgexport.storage_usage WITH (security_invoker) AS
