@@ -64,5 +64,20 @@ SELECT (imgexport.service_request('remove.bg', '{"size": "auto"}', '\x41')).requ
        (imgexport.service_request('remove.bg', '{"size": "auto"}', '\x42')).request_hash
      = (imgexport.service_request('remove.bg', '{"size": "auto"}', '\x41')).request_hash AS other_image;
 
+-- Trying a preset on a part of the traffic.
+SELECT p, count(*) BETWEEN 950 AND 1050 AS a_tenth, count(*) BETWEEN 8950 AND 9050 AS the_rest
+FROM generate_series(1, 10000) AS g, imgexport.pick_preset('{"product": 90, "product-new": 10}', 'user ' || g) AS p GROUP BY p ORDER BY p;
+SELECT imgexport.pick_preset('{"a": 1}', 'x'), imgexport.pick_preset('{"a": 0, "b": 2}', 'x'),
+       imgexport.pick_preset('{"a": 1, "b": 1}', 'x') = imgexport.pick_preset('{"a": 1, "b": 1}', 'x') AS same;
+SELECT imgexport.pick_preset('{}', 'x');
+SELECT imgexport.pick_preset('{"a": -1, "b": 3}', 'x');
+SELECT imgexport.pick_preset('{"a": "x"}', 'x');
+SELECT count(*) FROM imgexport.preset_stats() WHERE preset = 'nobody';
+
+-- Every format, there and back.
+SELECT item, ok FROM imgexport.smoke();
+
+-- Where nothing was asked there is nothing to tell.
+SELECT imgexport.metrics_of(0, 0, 0), imgexport.metrics_of(3, 1, 2000);
 DELETE FROM imgexport.service;
 DELETE FROM imgexport.secret;

@@ -100,3 +100,31 @@ END $$;
 COMMENT ON FUNCTION imgexport.check() IS
     'Whether everything is there that imgexport needs: a row an item, with what to do about it. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.check() FROM PUBLIC;
+
+CREATE FUNCTION imgexport.smoke(OUT item text, OUT ok boolean, OUT ms int, OUT detail text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- A GIF of one pixel.
+    pixel bytea := '\x47494638396101000100800000ffffff00000021f90401000000002c00000000010001000002024401003b';
+    started timestamptz;
+BEGIN
+    FOREACH item IN ARRAY '{jpeg,png,webp,gif,tiff,avif,heif}'::text[] LOOP
+        started := clock_timestamp();
+        BEGIN
+            -- Written, read, and written again.
+            SELECT i.format = item AND (i.width, i.height) = (1, 1), format('%s bytes', i.bytes) INTO ok, detail
+            FROM @extschema@.img_info(@extschema@.img_convert(@extschema@.img_convert(pixel, item) || ''::bytea, item)) AS i;
+        EXCEPTION WHEN OTHERS THEN
+            ok := false;
+            detail := SQLERRM;
+        END;
+        ms := extract(epoch FROM clock_timestamp() - started) * 1000;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION imgexport.smoke() IS
+    'Whether images of every format can be written and read: one pixel each, with the milliseconds that it took. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.smoke() FROM PUBLIC;

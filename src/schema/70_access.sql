@@ -47,7 +47,7 @@ BEGIN
                     TO %s', role);
     EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.img_service, @extschema@.img_analyze,
                     imgexport.service_image, imgexport.describe_service, imgexport.ask_service,
-                    imgexport.to_base64
+                    imgexport.to_base64, imgexport.pick_preset, imgexport.preset_stats
                     TO %s', role);
     EXECUTE format('GRANT EXECUTE ON PROCEDURE imgexport.wait TO %s', role);
 END $$;
