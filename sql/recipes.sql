@@ -81,4 +81,4 @@ DROP SCHEMA app CASCADE;
 DROP ROLE regress_app;
 -- Every seeded preset makes what it says.
 SELECT p.name AS preset, e.name, e.format, e.width, e.height
-FROM imgexport.preset AS p, img_export(:'image', p.outputs) AS e ORDER BY 1, 2;
+FROM imgexport.preset AS p, img_export(img_apply(:'image', coalesce(p.recipe, '[]')), p.outputs) AS e ORDER BY 1, 2;

@@ -64,6 +64,23 @@ SELECT (imgexport.service_request('remove.bg', '{"size": "auto"}', '\x41')).requ
        (imgexport.service_request('remove.bg', '{"size": "auto"}', '\x42')).request_hash
      = (imgexport.service_request('remove.bg', '{"size": "auto"}', '\x41')).request_hash AS other_image;
 
+-- Product shots, as recipes.
+SELECT imgexport.product_recipe('{"service": "rembg"}'), imgexport.product_recipe('{"service": "rembg", "fallback": "local", "tolerance": 20}');
+SELECT imgexport.product_recipe('{"background": "local", "holes": true, "padding": 0}'), imgexport.product_recipe('{"skip_background_removal": true}');
+SELECT imgexport.product_recipe();
+SELECT imgexport.product_recipe('{"background": "nonsense"}');
+SELECT imgexport.product_recipe('{"fallback": "nonsense"}');
+SELECT imgexport.product_recipe('{"nonsense": 1}');
+SELECT imgexport.validate_recipe(imgexport.product_recipe('{"service": "rembg", "fallback": "local"}'));
+UPDATE imgexport.service SET enabled = false WHERE name <> 'rembg';
+SELECT imgexport.product_recipe();
+UPDATE imgexport.service SET enabled = false;
+SELECT imgexport.product_recipe();
+SELECT imgexport.variation_recipe(NULL, 'x', 1);
+SELECT imgexport.variation_recipe('generate', 'x', 1);
+UPDATE imgexport.service SET enabled = true WHERE name = 'generate';
+SELECT imgexport.variation_recipe('generate', 'x', 2);
+
 -- Trying a preset on a part of the traffic.
 SELECT p, count(*) BETWEEN 950 AND 1050 AS a_tenth, count(*) BETWEEN 8950 AND 9050 AS the_rest
 FROM generate_series(1, 10000) AS g, imgexport.pick_preset('{"product": 90, "product-new": 10}', 'user ' || g) AS p GROUP BY p ORDER BY p;

@@ -110,6 +110,8 @@ static const IntegerSetting integers[] = {
 	 &settings.fetch_concurrency, 50, 1, 500, PGC_SIGHUP, 0, NULL},
 	{"imgexport.store_timeout", "Time limit of one request to a store.",
 	 &settings.store_timeout_ms, 60000, 1, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL},
+	{"imgexport.max_variations", "Variations of an image that one upload may ask for.",
+	 &settings.max_variations, 10, 1, 1000, PGC_SUSET, 0, NULL},
 	{"imgexport.url_clock_tolerance",
 	 "A signed URL is good for so long after it has expired, as clocks differ.",
 	 &settings.url_clock_tolerance_s, 30, 0, 3600, PGC_SUSET, GUC_UNIT_S, NULL},

@@ -20,6 +20,7 @@ typedef struct Settings
 	char *store_directories;
 	char *secrets_file;
 	int url_clock_tolerance_s;
+	int max_variations;
 	int variant_lifetime_s;
 	int fetch_concurrency;
 	int codec_timeout_ms;

@@ -38,14 +38,6 @@ INSERT INTO imgexport.preset (name, outputs, description) VALUES
     ('export-low', '{"png": {"options": {"compression": 9}}, "jpeg": {"quality": 75},
                      "webp": {"quality": 70}}', 'PNG, JPEG and WebP, smaller'),
     ('jpeg', '{"jpeg": {"quality": 85}}', 'a JPEG of the image'),
-    ('product', '{"processed": {"steps": ["remove_background", "autocrop", "shadow"], "format": "png"},
-                  "grid": {"steps": ["remove_background", "autocrop", "shadow",
-                                     {"resize": {"width": 600, "height": 400, "fit": "contain",
-                                                 "background": "transparent"}}], "format": "png"},
-                  "detail": {"steps": ["remove_background", "autocrop", "shadow",
-                                       {"resize": {"width": 1200, "height": 800, "fit": "contain",
-                                                   "background": "transparent"}}], "format": "png"}}',
-     'a studio shot without its ground, cut out, with a shadow; also in 600x400 and 1200x800'),
     ('compress', '{"compressed": {"quality": 50}}', 'the same format, smaller'),
     ('process', '{"optimized": {"quality": 80},
                   "thumbnail": {"steps": [{"thumbnail": {"width": 256, "height": 256}}]}}',
@@ -54,6 +46,14 @@ INSERT INTO imgexport.preset (name, outputs, description) VALUES
                      "medium": {"steps": [{"thumbnail": {"width": 256, "height": 256}}], "format": "webp"},
                      "large":  {"steps": [{"thumbnail": {"width": 512, "height": 512}}], "format": "webp"}}',
      'WebP inside 128, 256 and 512 pixels, never larger than it was');
+INSERT INTO imgexport.preset (name, recipe, outputs, description) VALUES
+    ('product', '["remove_background", "autocrop", "shadow"]',
+     '{"processed": {"format": "png", "options": {"compression": 4}},
+       "grid": {"steps": [{"resize": {"width": 600, "height": 400, "fit": "contain",
+                                      "background": "transparent"}}], "format": "png"},
+       "detail": {"steps": [{"resize": {"width": 1200, "height": 800, "fit": "contain",
+                                        "background": "transparent"}}], "format": "png"}}',
+     'a studio shot without its ground, cut out, with a shadow; also in 600x400 and 1200x800');
 INSERT INTO imgexport.preset (name, outputs, expires_in, description) VALUES
     ('scrape', '{"jpeg": {"quality": 85}}', '24 hours', 'a JPEG of the image, kept for a day');
 

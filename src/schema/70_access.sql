@@ -47,7 +47,8 @@ BEGIN
                     TO %s', role);
     EXECUTE format('GRANT EXECUTE ON FUNCTION @extschema@.img_service, @extschema@.img_analyze,
                     imgexport.service_image, imgexport.describe_service, imgexport.ask_service,
-                    imgexport.to_base64, imgexport.pick_preset, imgexport.preset_stats
+                    imgexport.product_recipe, imgexport.product_json, imgexport.product_shot,
+                    imgexport.product_shot_json, imgexport.to_base64, imgexport.pick_preset, imgexport.preset_stats
                     TO %s', role);
     EXECUTE format('GRANT EXECUTE ON PROCEDURE imgexport.wait TO %s', role);
 END $$;

@@ -22,6 +22,30 @@ COMMENT ON FUNCTION imgexport.http_later(text, int) IS
     'The answer is not ready: ask for more in so many milliseconds. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_later(text, int) FROM PUBLIC;
 
+-- What a service has no parameter for it is not told.
+CREATE FUNCTION imgexport.variation_recipe(service text, prompt text, variation int) RETURNS jsonb
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    own jsonb := (SELECT s.parameters FROM imgexport.service s
+        WHERE s.name = service AND s.kind = 'generate' AND s.enabled);
+BEGIN
+    IF service IS NULL THEN
+        RETURN '[]';
+    ELSIF own IS NULL THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('there is no service "%s" of kind "generate"', service);
+    END IF;
+    RETURN jsonb_build_array(jsonb_build_object('service', jsonb_build_object('name', service, 'parameters',
+        (SELECT coalesce(jsonb_object_agg(p.key, p.value), '{}')
+         FROM jsonb_each(jsonb_strip_nulls(jsonb_build_object('prompt', prompt, 'variation', variation))) AS p
+         WHERE own ? p.key))));
+END $$;
+COMMENT ON FUNCTION imgexport.variation_recipe(text, text, int) IS
+    'The step by which a service of kind generate makes a variation of an image; none where service is NULL. Errors: 22023 there is no such service.';
+REVOKE ALL ON FUNCTION imgexport.variation_recipe(text, text, int) FROM PUBLIC;
+
 -- An image to be exported, as the export pipeline takes it: aspect_ratio 16:9 is cut to first.
 CREATE FUNCTION imgexport.http_upload_image(image bytea, names text[], parts bytea[])
     RETURNS imgexport.http_answer
@@ -30,22 +54,36 @@ CREATE FUNCTION imgexport.http_upload_image(image bytea, names text[], parts byt
 AS $$
 DECLARE
     aspect text := imgexport.http_field(names, parts, 'aspect_ratio');
-    batch uuid;
+    script text := imgexport.http_field(names, parts, 'script');
+    service text := imgexport.http_field(names, parts, 'service');
+    preset text := coalesce(imgexport.http_field(names, parts, 'preset'), 'export');
+    store text := imgexport.http_field(names, parts, 'store');
+    variations int := coalesce(imgexport.http_field(names, parts, 'count')::int, 1);
+    most int := current_setting('imgexport.max_variations')::int;
+    batch uuid := imgexport.new_id();
 BEGIN
-    IF coalesce(imgexport.http_field(names, parts, 'count'), '1') <> '1' THEN
-        RETURN imgexport.http_error(400, 'count must be 1: of an image that is uploaded there are no variations');
+    IF variations NOT BETWEEN 1 AND most THEN
+        RETURN imgexport.http_error(400, format('count must be 1 to %s', most),
+                                    'imgexport.max_variations sets the limit.');
+    ELSIF variations > 1 AND service IS NULL THEN
+        RETURN imgexport.http_error(400, 'count must be 1 where no service makes variations',
+                                    'The field service names one of kind generate.');
     END IF;
-    batch := imgexport.submit(source => image, priority => 10, max_attempts => 2,
-        preset => coalesce(imgexport.http_field(names, parts, 'preset'), 'export'),
-        store => imgexport.http_field(names, parts, 'store'),
-        recipe => CASE WHEN aspect IS NOT NULL
-                       THEN jsonb_build_array(jsonb_build_object('crop_to', jsonb_build_object('aspect', aspect))) END,
-        metadata => jsonb_strip_nulls(jsonb_build_object('script', imgexport.http_field(names, parts, 'script'),
-                                                         'aspect_ratio', aspect)));
+    PERFORM imgexport.check_submission(preset, 'default', store);
+    INSERT INTO imgexport.job (batch_id, source, preset, store, priority, max_attempts, image_index, recipe, metadata)
+    SELECT batch, image, preset, store, 10, 2, n,
+           nullif(imgexport.variation_recipe(service, script, n + 1)
+                  || CASE WHEN aspect IS NOT NULL
+                          THEN jsonb_build_array(jsonb_build_object('crop_to', jsonb_build_object('aspect', aspect)))
+                          ELSE '[]' END, '[]'),
+           jsonb_strip_nulls(jsonb_build_object('script', script, 'aspect_ratio', aspect, 'service', service,
+                                                'variation', CASE WHEN service IS NOT NULL THEN n + 1 END))
+    FROM generate_series(0, variations - 1) AS n;
+    INSERT INTO imgexport.batch (batch_id, total) VALUES (batch, variations);
     RETURN imgexport.http_later('export ' || batch, 10);
 END $$;
 COMMENT ON FUNCTION imgexport.http_upload_image(bytea, text[], bytea[]) IS
-    'POST /api/upload with an image: preset, default export, store, aspect_ratio (16:9), script. Errors: 22023.';
+    'POST /api/upload with an image: preset, default export, store, aspect_ratio (16:9), script; service, of kind generate, makes count variations of it, by script as its prompt. Errors: 22023.';
 REVOKE ALL ON FUNCTION imgexport.http_upload_image(bytea, text[], bytea[]) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.exports_json(batch_id uuid) RETURNS jsonb
@@ -92,7 +130,7 @@ BEGIN
         'status', 'PENDING', 'totalImages', s->'totalImages', 'warnings', s->'warnings',
         'statusUrl', '/api/status/' || batch) FROM imgexport.status(batch) AS s));
 EXCEPTION WHEN bad_copy_file_format OR invalid_parameter_value OR character_not_in_repertoire
-               OR check_violation THEN
+               OR check_violation OR invalid_text_representation OR numeric_value_out_of_range THEN
     RETURN imgexport.http_error(400, SQLERRM);
 END $$;
 COMMENT ON FUNCTION imgexport.http_upload(text, text, text, text[], text[], bytea[]) IS
@@ -122,11 +160,18 @@ DECLARE
     batch uuid := imgexport.new_id();
     preset text := coalesce(imgexport.http_field(names, parts, 'preset'), 'process');
     store text := imgexport.http_field(names, parts, 'store');
+    analysis text := coalesce(imgexport.http_field(names, parts, 'analysis'),
+        (SELECT min(s.name) FROM imgexport.service s WHERE s.kind = 'analysis' AND s.enabled HAVING count(*) = 1));
     total int;
 BEGIN
     PERFORM imgexport.check_submission(preset, 'default', store);
-    INSERT INTO imgexport.job (batch_id, source, preset, store, priority, max_attempts, image_index, metadata)
-    SELECT batch, i.image, preset, store, 10, 2, nth - 1, jsonb_build_object('filename', i.filename)
+    INSERT INTO imgexport.job (batch_id, source, preset, recipe, store, priority, max_attempts, image_index, metadata)
+    SELECT batch, i.image, preset,
+           CASE WHEN analysis <> 'none' THEN
+               coalesce((SELECT p.recipe FROM imgexport.preset p WHERE p.name = preset), '[]')
+               || jsonb_build_array(jsonb_build_object('service', jsonb_build_object(
+                      'name', analysis, 'on_error', 'skip'))) END,
+           store, 10, 2, nth - 1, jsonb_build_object('filename', i.filename)
     FROM imgexport.http_images(names, files, parts) WITH ORDINALITY AS i(filename, image, nth);
     GET DIAGNOSTICS total = ROW_COUNT;
     IF total = 0 THEN
@@ -139,7 +184,7 @@ EXCEPTION WHEN invalid_parameter_value OR character_not_in_repertoire THEN
     RETURN imgexport.http_error(400, SQLERRM);
 END $$;
 COMMENT ON FUNCTION imgexport.http_process(text, text, text, text[], text[], bytea[]) IS
-    'POST /process, /process/batch: images of a form, or one as the body, through the queue; fields preset, default process, and store. Answered when all are done: filename, path, metadata, ai_analysis, optimized_path, thumbnail_path of each. Errors: none; 400.';
+    'POST /process, /process/batch: images of a form, or one as the body, through the queue; fields preset, default process, store, and analysis: a service of that kind, default the only one there is, none for none. Answered when all are done: filename, path, metadata, ai_analysis, optimized_path, thumbnail_path, warnings of each. Errors: none; 400.';
 REVOKE ALL ON FUNCTION imgexport.http_process(text, text, text, text[], text[], bytea[]) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.processed_json(batch uuid) RETURNS TABLE (nth int, result jsonb)
@@ -152,7 +197,7 @@ AS $$
         'metadata', CASE WHEN @extschema@.img_is_image(j.source)
                          THEN @extschema@.img_metadata(j.source)
                               || jsonb_build_object('filename', j.metadata->>'filename') END,
-        'ai_analysis', j.metadata->'ai_analysis',
+        'ai_analysis', j.metadata->'ai_analysis', 'warnings', j.warnings,
         'optimized_path', o.urls->>'optimized', 'thumbnail_path', o.urls->>'thumbnail',
         'outputs', o.urls) || CASE WHEN j.error IS NULL THEN '{}'
             ELSE jsonb_build_object('error', j.error, 'error_code', j.error_code) END
@@ -251,13 +296,11 @@ DECLARE
     image bytea;
     options jsonb;
     store text;
-    outputs jsonb;
     batch uuid;
 BEGIN
     BEGIN
         request := convert_from(parts[1], 'UTF8')::jsonb;
-        image := @extschema@.img_from_data_uri(CASE WHEN request->>'image_base64' LIKE 'data:%' THEN request->>'image_base64'
-            ELSE 'data:application/octet-stream;base64,' || (request->>'image_base64') END);
+        image := @extschema@.img_from_data_uri(request->>'image_base64');
     EXCEPTION WHEN OTHERS THEN
         RETURN imgexport.http_error(400, 'the body must be JSON with image_base64: ' || SQLERRM);
     END;
@@ -273,20 +316,15 @@ BEGIN
                                         'imgexport.store lists the stores.');
         END IF;
     END IF;
-    SELECT p.outputs INTO outputs FROM imgexport.preset p WHERE p.name = 'product';
-    IF coalesce((options->>'skip_background_removal')::boolean, false) THEN
-        outputs := (SELECT jsonb_object_agg(o.key, o.value || jsonb_build_object('steps', (o.value->'steps') - 'remove_background'))
-                    FROM jsonb_each(outputs) AS o);
-    END IF;
-    batch := imgexport.submit(source => image, outputs => outputs, store => store, priority => 10,
-                              max_attempts => 2,
+    batch := imgexport.submit(source => image, preset => 'product', recipe => imgexport.product_recipe(options),
+                              store => store, priority => 10, max_attempts => 2,
                               metadata => jsonb_build_object('filename', request->>'filename'));
     RETURN imgexport.http_later('product ' || batch, 20);
 EXCEPTION WHEN invalid_parameter_value OR invalid_text_representation THEN
     RETURN imgexport.http_error(400, SQLERRM);
 END $$;
 COMMENT ON FUNCTION imgexport.http_process_image(text, text, text, text[], text[], bytea[]) IS
-    'POST /process-image: JSON of image_base64, filename, options {skip_background_removal, store}, upload_to_storage. The preset product: processed, grid and detail in base64, metadata, storage_urls. Errors: none; 400, 422.';
+    'POST /process-image: JSON of image_base64, filename, options as in imgexport.product_recipe, store among them, upload_to_storage. The preset product: processed, grid and detail in base64, metadata, storage_urls. Errors: none; 400, 422.';
 REVOKE ALL ON FUNCTION imgexport.http_process_image(text, text, text, text[], text[], bytea[])
     FROM PUBLIC;
 
@@ -305,17 +343,15 @@ BEGIN
     IF job.state <> 'completed' THEN
         RETURN imgexport.http_error(422, job.error);
     END IF;
-    SELECT jsonb_object_agg(i.name, translate(encode(imgexport.own_bytes(i.image_id), 'base64'), E'\n', '')),
+    SELECT jsonb_object_agg(i.name, imgexport.to_base64(imgexport.own_bytes(i.image_id))),
            jsonb_object_agg(i.name, imgexport.url(i.image_id)), bool_or(i.store <> 'table'),
            jsonb_agg(jsonb_build_array(i.width, i.height)) FILTER (WHERE i.name = 'processed')->0
     INTO images, urls, stored, size
     FROM imgexport.image i WHERE i.batch_id = batch;
-    RETURN imgexport.http_json(200, images || jsonb_build_object('success', true, 'requestId', batch,
-        'warnings', job.warnings,
-        'metadata', jsonb_build_object('filename', job.metadata->>'filename', 'processed_size', size,
-            'original_size', (SELECT jsonb_build_array(f.width, f.height)
-                              FROM @extschema@.img_info(job.source) AS f)),
-        'storage_urls', CASE WHEN stored THEN urls END));
+    RETURN imgexport.http_json(200, imgexport.product_json(images, job.metadata->>'filename',
+            (SELECT jsonb_build_array(f.width, f.height) FROM @extschema@.img_info(job.source) AS f),
+            size, job.warnings)
+        || jsonb_build_object('requestId', batch, 'storage_urls', CASE WHEN stored THEN urls END));
 END $$;
 COMMENT ON FUNCTION imgexport.http_product(uuid) IS
     'The answer of /process-image when its job is done. Errors: as imgexport.image_bytes.';

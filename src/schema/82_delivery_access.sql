@@ -16,7 +16,7 @@ BEGIN
         EXECUTE format('GRANT EXECUTE ON FUNCTION imgexport.http_upload, imgexport.http_process,
                         imgexport.http_metadata, imgexport.http_process_image, imgexport.http_again,
                         imgexport.http_product, imgexport.http_json, imgexport.http_error,
-                        imgexport.http_later, imgexport.http_upload_image, imgexport.exports_json, imgexport.http_field, imgexport.http_images,
+                        imgexport.http_later, imgexport.http_upload_image, imgexport.variation_recipe, imgexport.exports_json, imgexport.http_field, imgexport.http_images,
                         imgexport.processed_json, imgexport.own_bytes, imgexport.source_path, imgexport.new_id TO %s', role);
     END IF;
 END $$;

@@ -46,6 +46,17 @@ FROM imgexport.image JOIN imgexport.job USING (batch_id, job_id)
 WHERE batch_id = :'batch_id' AND name = 'grid' AND job.source_url LIKE '%/wings.jpg' \gset
 \echo :picture
 
+\echo '=== A product shot: its background service is down, so the ground is taken out here ==='
+SELECT imgexport.add_service('rembg', '{"url": "http://127.0.0.1:1/api/remove", "retries": 0}');
+SELECT imgexport.submit(preset => 'product', recipe => imgexport.product_recipe('{"fallback": "local"}'),
+    source => img_convert(img_extend(img_resize(img_fetch(:'url' || '/flower.jpg'), 480), 120, 120, 120, 120, '#f2f1ee'), 'jpeg')) AS shot_id \gset
+CALL imgexport.wait(:'shot_id');
+SELECT image.name, image.format, image.width, image.height, pg_size_pretty(image.bytes) AS size, job.warnings->>0 AS warning
+FROM imgexport.job JOIN imgexport.image USING (batch_id, job_id) WHERE batch_id = :'shot_id' ORDER BY 1;
+SELECT img_preview(img_flatten(data, '#285078'), 72) AS picture FROM imgexport.image
+WHERE batch_id = :'shot_id' AND name = 'grid' \gset
+\echo :picture
+
 \echo '=== Delivery: the role of the server, and URLs, static and signed ==='
 CREATE ROLE web LOGIN;
 CALL imgexport.grant_delivery('web');
