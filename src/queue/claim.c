@@ -92,6 +92,9 @@ json_value(int row, int number)
 	return is_null ? NULL : DatumGetJsonbPCopy(value);
 }
 
+/* What an on_error begins with that names a preset. */
+#define FALLBACK_MARK "preset:"
+
 /* Bytes in the row become a memfd, so that they are in this process' memory for a moment only. */
 static void
 read_input(TaskInput *input, int row, int url_column, int bytes_column)
@@ -110,16 +113,22 @@ read_input(TaskInput *input, int row, int url_column, int bytes_column)
 		pfree(bytes);
 }
 
-static OnError
-read_on_error(int row)
+static void
+read_on_error(Task *task, int row)
 {
 	char *name = worker_text(row, COLUMN_ON_ERROR);
 
 	if (strcmp(name, "skip") == 0)
-		return ON_ERROR_SKIP;
-	if (strcmp(name, "keep_original") == 0)
-		return ON_ERROR_KEEP_ORIGINAL;
-	return strcmp(name, "store_url") == 0 ? ON_ERROR_STORE_URL : ON_ERROR_FAIL;
+		task->on_error = ON_ERROR_SKIP;
+	else if (strcmp(name, "keep_original") == 0)
+		task->on_error = ON_ERROR_KEEP_ORIGINAL;
+	else if (strcmp(name, "store_url") == 0)
+		task->on_error = ON_ERROR_STORE_URL;
+	else if (strncmp(name, FALLBACK_MARK, strlen(FALLBACK_MARK)) == 0)
+	{
+		task->on_error = ON_ERROR_PRESET;
+		task->fallback_preset = name + strlen(FALLBACK_MARK);
+	}
 }
 
 /* A task of a claimed row; its memory is its own. */
@@ -142,11 +151,13 @@ read_task(int row, TimestampTz now)
 	expires_in = row_value(row, COLUMN_EXPIRES_IN, &is_null);
 	if (!is_null)
 	{
-		task->expires_in = palloc(sizeof(Interval));
-		*task->expires_in = *DatumGetIntervalP(expires_in);
+		task->own_expires_in = palloc(sizeof(Interval));
+		*task->own_expires_in = *DatumGetIntervalP(expires_in);
 	}
 	task->preset = worker_text(row, COLUMN_PRESET);
-	task->store = worker_text(row, COLUMN_STORE);
+	task->own_store = worker_text(row, COLUMN_STORE);
+	task->expires_in = task->own_expires_in;
+	task->store = task->own_store;
 	task->recipe = json_value(row, COLUMN_RECIPE);
 	task->outputs = json_value(row, COLUMN_OUTPUTS);
 	task->metadata = json_value(row, COLUMN_METADATA);
@@ -155,7 +166,7 @@ read_task(int row, TimestampTz now)
 	task->host = worker_text(row, COLUMN_HOST);
 	deadline = row_value(row, COLUMN_DEADLINE, &is_null);
 	task->deadline = is_null ? 0 : DatumGetTimestampTz(deadline);
-	task->on_error = read_on_error(row);
+	read_on_error(task, row);
 	task->wants_base = task->base.url != NULL || task->base.fd >= 0;
 	task->claimed_at = now;
 	task->state = task->source.url || task->base.url ? TASK_FETCHING : TASK_READY;

@@ -446,6 +446,14 @@ collect(Finished *batch)
 }
 
 static void
+count_preset(const Task *task)
+{
+	if (task->preset != NULL && task->outcome != OUTCOME_RETRIED)
+		preset_count(task->preset, task->outcome == OUTCOME_COMPLETED,
+					 ms_between(task->claimed_at, task->done_at));
+}
+
+static void
 count(const Task *task)
 {
 	WorkerCounters *counters = &worker.counters;
@@ -461,9 +469,7 @@ count(const Task *task)
 	counters->process_ms += task->answer.process_us / 1000;
 	counters->encode_ms += task->answer.encode_us / 1000;
 	counters->store_ms += task->store_us / 1000;
-	if (task->preset != NULL && task->outcome != OUTCOME_RETRIED)
-		preset_count(task->preset, task->outcome == OUTCOME_COMPLETED,
-					 ms_between(task->claimed_at, task->done_at));
+	count_preset(task);
 }
 
 /*
@@ -499,6 +505,28 @@ complete_wait_ms(void)
 		GetCurrentTimestamp(), TimestampTzPlusMilliseconds(oldest, COMPLETE_DELAY_MS));
 }
 
+/* Those that fall back on another preset begin again, and are not finished. */
+static void
+decide_all(Finished *batch)
+{
+	int count = batch->count;
+
+	batch->count = 0;
+	for (int i = 0; i < count; i++)
+	{
+		Task *task = batch->tasks[i];
+
+		outcome_decide(task);
+		if (task->outcome != OUTCOME_FALLS_BACK)
+			batch->tasks[batch->count++] = task;
+		else
+		{
+			count_preset(task);
+			fallback_begin(task);
+		}
+	}
+}
+
 /* Write down all jobs that are done, in one transaction. */
 void
 complete_done(void)
@@ -507,9 +535,9 @@ complete_done(void)
 		return;
 	collect(&finished);
 	worker_begin("write down finished jobs");
-	for (int i = 0; i < finished.count; i++)
-		outcome_decide(finished.tasks[i]);
-	write_down_all(&finished);
+	decide_all(&finished);
+	if (finished.count > 0)
+		write_down_all(&finished);
 	worker_commit();
 	for (int i = 0; i < finished.count; i++)
 	{

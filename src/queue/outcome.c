@@ -42,8 +42,9 @@ warn_of_outputs(Task *task)
 		task_warn(task, "%s", (char *) list_nth(task->answer.warnings, i));
 }
 
+/* Is there something that is kept instead of its outputs? */
 static bool
-has_fallback(const Task *task)
+has_substitute(const Task *task)
 {
 	switch (task->on_error)
 	{
@@ -58,6 +59,13 @@ has_fallback(const Task *task)
 	}
 }
 
+static bool
+may_fall_back(const Task *task)
+{
+	return task->on_error == ON_ERROR_PRESET && task->source.fd >= 0 &&
+		   (task->deadline == 0 || GetCurrentTimestamp() < task->deadline);
+}
+
 /* No secrets: URLs in messages have no query, and nothing else of the job is told. */
 static void
 log_failure(const Task *task)
@@ -65,6 +73,7 @@ log_failure(const Task *task)
 	static const char *const outcomes[] = {
 		[OUTCOME_COMPLETED] = "done without",
 		[OUTCOME_RETRIED] = "to be tried again",
+		[OUTCOME_FALLS_BACK] = "goes on by another preset",
 		[OUTCOME_FAILED] = "failed",
 	};
 	char *job = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&task->job_id)));
@@ -83,7 +92,8 @@ log_failure(const Task *task)
  * Decide what becomes of a task that is done: sets its outcome, retry_at, and warnings.
  *
  * It is completed where nothing failed, or where it says what to do without; tried again
- * where the error may pass and there is an attempt, and time, left; otherwise failed.
+ * where the error may pass and there is an attempt, and time, left; or it falls back on
+ * another preset (fallback.c); otherwise failed.
  */
 void
 outcome_decide(Task *task)
@@ -99,7 +109,9 @@ outcome_decide(Task *task)
 		if (task->error->retryable && task->attempts < task->max_attempts &&
 			(task->deadline == 0 || task->retry_at < task->deadline))
 			task->outcome = OUTCOME_RETRIED;
-		else if (has_fallback(task))
+		else if (may_fall_back(task))
+			task->outcome = OUTCOME_FALLS_BACK;
+		else if (has_substitute(task))
 			task_warn(task, "%s", task->error->message);
 		else
 			task->outcome = OUTCOME_FAILED;

@@ -48,12 +48,12 @@ apply_preset(Task *task)
 		task->recipe = DatumGetJsonbPCopy(columns[0]);
 	if (task->outputs == NULL && !nulls[1])
 		task->outputs = DatumGetJsonbPCopy(columns[1]);
-	if (task->expires_in == NULL && !nulls[2])
+	if (task->own_expires_in == NULL && !nulls[2])
 	{
 		task->expires_in = palloc(sizeof(Interval));
 		*task->expires_in = *DatumGetIntervalP(columns[2]);
 	}
-	if (task->store == NULL && !nulls[3])
+	if (task->own_store == NULL && !nulls[3])
 		task->store = TextDatumGetCString(columns[3]);
 }
 

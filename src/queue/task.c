@@ -66,10 +66,12 @@ task_fail(Task *task, HelperError *error)
 	task_done(task);
 }
 
-/* The source and the base are needed no more. */
+/* The source and the base are needed no more, unless it fails. */
 void
 task_close_inputs(Task *task)
 {
+	if (task->on_error == ON_ERROR_PRESET)
+		return;
 	if (task->on_error != ON_ERROR_KEEP_ORIGINAL)
 		close_input(&task->source);
 	close_input(&task->base);

@@ -39,13 +39,15 @@ typedef enum OnError
 	ON_ERROR_FAIL,
 	ON_ERROR_SKIP,			/* nothing, with a warning */
 	ON_ERROR_KEEP_ORIGINAL, /* its source as it is */
-	ON_ERROR_STORE_URL		/* the URL of its source */
+	ON_ERROR_STORE_URL,		/* the URL of its source */
+	ON_ERROR_PRESET			/* what another preset makes of its source */
 } OnError;
 
 typedef enum Outcome
 {
 	OUTCOME_COMPLETED,
 	OUTCOME_RETRIED,
+	OUTCOME_FALLS_BACK, /* goes on by its fallback_preset, and is not written down yet */
 	OUTCOME_FAILED
 } Outcome;
 
@@ -74,12 +76,15 @@ typedef struct Task
 	char *host;			  /* that it fetches from; NULL: none */
 	TimestampTz deadline; /* 0: none */
 	OnError on_error;
+	char *fallback_preset; /* of ON_ERROR_PRESET */
 	int attempts;
 	int max_attempts;
 	bool notify;
-	Interval *expires_in; /* NULL: never, or the preset's */
 	char *preset;
-	char *store; /* NULL: the preset's, or the table */
+	Interval *own_expires_in; /* as its row says; NULL: never, or the preset's */
+	char *own_store;		  /* likewise; NULL: the preset's, or the table */
+	Interval *expires_in;	  /* what holds */
+	char *store;
 	Jsonb *recipe;
 	Jsonb *outputs;
 	Jsonb *metadata;

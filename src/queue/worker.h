@@ -83,6 +83,9 @@ void calls_drop(Task *task);
 void calls_advance(void);
 long calls_wait_ms(void);
 
+/* fallback.c */
+void fallback_begin(Task *task);
+
 /* usage.c */
 void usage_write_down(void);
 long usage_wait_ms(void);

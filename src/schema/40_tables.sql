@@ -104,7 +104,8 @@ CREATE TABLE imgexport.job (
     unique_key    text,
     max_attempts  int NOT NULL DEFAULT 5 CHECK (max_attempts BETWEEN 1 AND 100),
     on_error      text NOT NULL DEFAULT 'fail'
-                  CHECK (on_error IN ('fail', 'skip', 'keep_original', 'store_url')),
+                  CHECK (on_error IN ('fail', 'skip', 'keep_original', 'store_url')
+                         OR on_error LIKE 'preset:_%'),
     expires_in    interval CHECK (expires_in > '0'),
     store         text,
     notify        boolean NOT NULL DEFAULT false,

@@ -30,16 +30,19 @@ REVOKE ALL ON FUNCTION imgexport.claim_key() FROM PUBLIC;
 CREATE TRIGGER claim_key BEFORE INSERT ON imgexport.job
     FOR EACH ROW WHEN (NEW.unique_key IS NOT NULL) EXECUTE FUNCTION imgexport.claim_key();
 
-CREATE FUNCTION imgexport.check_submission(preset text, queue text, store text DEFAULT NULL)
-    RETURNS void
+CREATE FUNCTION imgexport.check_submission(preset text, queue text, store text DEFAULT NULL,
+        on_error text DEFAULT 'fail') RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
+DECLARE
+    lost text := (SELECT wanted FROM unnest(ARRAY[preset, substring(on_error FROM '^preset:(.+)$')]) AS wanted
+        WHERE NOT EXISTS (SELECT FROM imgexport.preset p WHERE p.name = wanted) AND wanted IS NOT NULL LIMIT 1);
 BEGIN
-    IF preset IS NOT NULL AND NOT EXISTS (SELECT FROM imgexport.preset p WHERE p.name = preset) THEN
+    IF lost IS NOT NULL THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = format('preset "%s" does not exist', preset),
+            MESSAGE = format('preset "%s" does not exist', lost),
             HINT = 'The table imgexport.preset lists those that do.';
     END IF;
     IF NOT EXISTS (SELECT FROM imgexport.queue q WHERE q.name = queue) THEN
@@ -62,9 +65,9 @@ BEGIN
             HINT = 'imgexport.enabled is off.';
     END IF;
 END $$;
-COMMENT ON FUNCTION imgexport.check_submission(text, text, text) IS
-    'Raise what is wrong with a preset, queue or store, and warn where no worker runs. Errors: 22023.';
-REVOKE ALL ON FUNCTION imgexport.check_submission(text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION imgexport.check_submission(text, text, text, text) IS
+    'Raise what is wrong with a preset, queue, store or the preset of an on_error, and warn where no worker runs. Errors: 22023.';
+REVOKE ALL ON FUNCTION imgexport.check_submission(text, text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.submit(source_url text DEFAULT NULL, source bytea DEFAULT NULL,
         recipe jsonb DEFAULT NULL, outputs jsonb DEFAULT NULL, preset text DEFAULT NULL,
@@ -90,7 +93,7 @@ BEGIN
         RAISE invalid_parameter_value USING
             MESSAGE = 'unique_key is the key of one job, and urls are several';
     END IF;
-    PERFORM imgexport.check_submission(preset, queue, store);
+    PERFORM imgexport.check_submission(preset, queue, store, on_error);
     INSERT INTO imgexport.job (batch_id, source_url, source, recipe, outputs, preset, base_url,
                                base, queue, priority, run_at, max_attempts, expires_in, notify,
                                metadata, on_error, deadline, unique_key, store)
@@ -109,7 +112,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgexport.submit(text, bytea, jsonb, jsonb, text, text, bytea, text, int,
         timestamptz, int, interval, boolean, jsonb, text[], text, text, timestamptz, text, text) IS
-    'Hand in one job, or one for each of urls, as a batch; returns its id. One of source_url, source and urls: http or https, or an image. recipe, outputs: as in img_apply and img_export. preset: what these leave out is taken from it. base_url, base: an image that is laid under (img_composite). queue: default ''default''. priority: higher ones first, default 0. run_at: not before, default now. max_attempts: 1 to 100, default 5. expires_in: outputs are deleted after so long, default never. notify: NOTIFY imgexport when done, default false. metadata: goes with the outputs. webhook_url: who is told when all are done. on_error: what a job that cannot be done comes to: fail (default), skip, keep_original, store_url. deadline: not after, default never. unique_key: while a job of the caller with this key is open, its batch is returned and nothing is inserted. store: where outputs are kept, default the preset''s, or the table. Errors: 22023 an argument, 23514 a URL; a WARNING where no worker runs.';
+    'Hand in one job, or one for each of urls, as a batch; returns its id. One of source_url, source and urls: http or https, or an image. recipe, outputs: as in img_apply and img_export. preset: what these leave out is taken from it. base_url, base: an image that is laid under (img_composite). queue: default ''default''. priority: higher ones first, default 0. run_at: not before, default now. max_attempts: 1 to 100, default 5. expires_in: outputs are deleted after so long, default never. notify: NOTIFY imgexport when done, default false. metadata: goes with the outputs. webhook_url: who is told when all are done. on_error: what a job that cannot be done comes to: fail (default), skip, keep_original, store_url, or preset:NAME, what that preset makes of the source. deadline: not after, default never. unique_key: while a job of the caller with this key is open, its batch is returned and nothing is inserted. store: where outputs are kept, default the preset''s, or the table. Errors: 22023 an argument, 23514 a URL; a WARNING where no worker runs.';
 REVOKE ALL ON FUNCTION imgexport.submit(text, bytea, jsonb, jsonb, text, text, bytea, text, int,
         timestamptz, int, interval, boolean, jsonb, text[], text, text, timestamptz, text, text)
     FROM PUBLIC;
@@ -155,8 +158,10 @@ BEGIN
     IF wrong IS NOT NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = wrong;
     END IF;
-    PERFORM imgexport.check_submission(coalesce(item->>'preset', preset), queue, item->>'store')
-    FROM (SELECT DISTINCT ON (i->>'preset', i->>'store') i AS item FROM jsonb_array_elements(items) AS i) AS d;
+    PERFORM imgexport.check_submission(coalesce(item->>'preset', preset), queue, item->>'store',
+                                       coalesce(item->>'on_error', on_error))
+    FROM (SELECT DISTINCT ON (i->>'preset', i->>'store', i->>'on_error') i AS item
+          FROM jsonb_array_elements(items) AS i) AS d;
     WITH item AS MATERIALIZED (
         SELECT imgexport.new_id() AS job_id, nth, i.item
         FROM jsonb_array_elements(items) WITH ORDINALITY AS i(item, nth)),

@@ -161,7 +161,7 @@ BEGIN
         RAISE invalid_parameter_value USING
             MESSAGE = format('on_invalid must be skip or abort, not %s', on_invalid);
     END IF;
-    PERFORM imgexport.check_submission(preset, queue);
+    PERFORM imgexport.check_submission(preset, queue, on_error => on_error);
     -- In one statement, so that the CSV is parsed once.
     WITH parsed AS MATERIALIZED (SELECT * FROM imgexport.parse_csv(csv)),
     product AS (

@@ -59,6 +59,26 @@ is(ask("SELECT completed || ' ' || warned FROM imgexport.batch WHERE batch_id = 
 $batch = run_batch("source_url => '$url/flaky/2/keep/dune.jpg', on_error => 'store_url', outputs => $small");
 is(job($batch, "state || ' ' || attempts || ' ' || coalesce(warnings::text, '-')"), 'completed 3 -', 'but what may pass is tried first');
 
+# Another preset, for a new way of doing it that may fail.
+ask("INSERT INTO imgexport.preset (name, recipe, outputs) VALUES
+	('new', '[{\"crop\": {\"x\": 9999, \"y\": 0, \"width\": 1, \"height\": 1}}]', '{\"png\": {}}');
+	INSERT INTO imgexport.preset (name, outputs, expires_in) VALUES ('old', '{\"png\": {\"width\": 48}}', '1 hour')");
+$batch = run_batch("source_url => '$url/dune.jpg', preset => 'new', on_error => 'preset:old', base_url => '$url/wings.jpg', metadata => '{\"a\": 1}'");
+is(job($batch, "state || ' ' || attempts || ' ' || preset"), 'completed 1 new', 'preset: the job goes on by another one');
+like(job($batch, 'warnings::text'), qr/^\["preset \\"old\\" was used instead of \\"new\\": .*"\]$/, 'and says so');
+is(image($batch, "name || ' ' || width || ' ' || metadata || ' ' || (expires_at BETWEEN now() + '50 min' AND now() + '1 hour')"),
+	'png 48 {"a": 1} true', 'with its outputs, and what belongs to it');
+$batch = run_batch("source => (SELECT cut FROM picture), preset => 'new', on_error => 'preset:old'");
+is(job($batch, "state || ' ' || error_code || ' ' || jsonb_array_length(warnings)"), 'failed IX001 1', 'where that fails too, it fails');
+$batch = run_batch("source_url => '$url/missing.jpg', preset => 'new', on_error => 'preset:old'");
+is(job($batch, "state || ' ' || error_code || ' ' || (warnings IS NULL)"), 'failed IX005 true', 'and where its source did not come');
+$batch = run_batch("source => (SELECT data FROM picture), outputs => $small, preset => 'export', on_error => 'preset:old'");
+is(image($batch, "name || ' ' || width"), 'png 32', 'what can be done needs no other');
+is(ask("SELECT string_agg(preset || ' ' || completed || ' ' || failed, ', ' ORDER BY preset) FROM imgexport.presets() WHERE preset IN ('new', 'old')"),
+	'new 0 3, old 1 1', 'each is counted by how it went');
+like(error_of($node, "SELECT imgexport.submit(source_url => '$url/dune.jpg', on_error => 'preset:none')"), qr/22023.*preset "none" does not exist/, 'it has to be there');
+like(error_of($node, "INSERT INTO imgexport.job (source_url, on_error) VALUES ('$url/dune.jpg', 'preset:')"), qr/23514/, 'and to have a name');
+
 # One step of a recipe.
 my $crop = '{"crop": {"x": 9999, "y": 0, "width": 1, "height": 1, "on_error": "skip"}}';
 $batch = run_batch("source => (SELECT data FROM picture), recipe => '[$crop, {\"flip\": {}}]', outputs => $small");

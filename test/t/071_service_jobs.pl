@@ -101,6 +101,14 @@ is(ask("SELECT count(*) FROM imgexport.service_answer WHERE service = 'damaged'"
 $batch = done('[{"service": {"name": "damaged", "on_error": "fail"}}]');
 is(outcome($batch), 'failed|image is damaged|', '... or the job fails');
 is(ask("SELECT count(*) FROM imgexport.service_answer WHERE service = 'damaged'"), 0, '... and remembers nothing either');
+ask("INSERT INTO imgexport.preset (name, recipe, outputs) VALUES ('tried', '[{\"service\": {\"name\": \"rembg\"}}, {\"autocrop\": {\"padding\": 0}}]', '{\"png\": {}}')");
+foreach my $service ('dead', 'damaged')
+{
+	$batch = done(qq([{"service": {"name": "$service", "on_error": "fail"}}]), on_error => 'preset:tried');
+	like(outcome($batch), qr/^completed\|\|preset "tried" was used: /, "or goes on by another preset ($service)");
+	is(size_of($batch), '40x30', '... which may ask another service');
+}
+is(ask("SELECT count(*) FROM imgexport.service_answer WHERE service = 'damaged'"), 0, '... and nothing damaged is remembered then');
 ask("CREATE FUNCTION public.img_waits(image bytea) RETURNS bytea LANGUAGE sql AS 'SELECT public.img_service(image, ''rembg'', on_error => ''fail'')'");
 $batch = done('["public.waits"]');
 like(outcome($batch), qr/^failed\|a worker does not wait for a service/, 'no function may keep the worker waiting');
