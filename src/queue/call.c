@@ -21,7 +21,7 @@
 
 static WorkerStatement request_statement = {
 	"SELECT request_hash, known_image, known_result, url, headers, body, timeout_ms, retries,"
-	" price_micros, day_limit_micros, month_limit_micros, day_micros, month_micros"
+	" remembered, price_micros, day_limit_micros, month_limit_micros, day_micros, month_micros"
 	" FROM imgexport.service_request($1, $2, $3)",
 	3,
 	{TEXTOID, JSONBOID, BYTEAOID},
@@ -211,7 +211,7 @@ take_columns(ServiceCall *call, int first)
 	return !is_null;
 }
 
-/* Make the request and send it, unless its answer is known. */
+/* Make the request and send it, unless its answer is known, or soon will be. */
 static void
 make_request(ServiceCall *call)
 {
@@ -222,9 +222,11 @@ make_request(ServiceCall *call)
 
 	worker_execute(&request_statement, values, NULL);
 	call->request_hash = DatumGetByteaPCopy(column(1, &is_null));
+	call->url = worker_text(0, 4);
+	if (call->url != NULL && DatumGetBool(column(9, &is_null)) && calls_has_twin(call))
+		return;
 	pfree(call->sent);
 	call->sent = NULL;
-	call->url = worker_text(0, 4);
 	if (call->url == NULL)
 	{
 		service_cached(call->service);
@@ -237,11 +239,11 @@ make_request(ServiceCall *call)
 	call->body_length = VARSIZE_ANY_EXHDR(body);
 	call->timeout_ms = int4_column(7);
 	call->retries = int4_column(8);
-	call->price = (ServicePrice){.price = int8_column(9, 0),
-								 .day_limit = int8_column(10, -1),
-								 .month_limit = int8_column(11, -1),
-								 .day_spent = int8_column(12, 0),
-								 .month_spent = int8_column(13, 0)};
+	call->price = (ServicePrice){.price = int8_column(10, 0),
+								 .day_limit = int8_column(11, -1),
+								 .month_limit = int8_column(12, -1),
+								 .day_spent = int8_column(13, 0),
+								 .month_spent = int8_column(14, 0)};
 	send(call);
 }
 

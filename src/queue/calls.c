@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/sha2.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -221,6 +222,31 @@ calls_forget_answers(const Task *task)
 	}
 }
 
+/*
+ * Is the same asked for another output of the job already?  Its answer will do, where it is
+ * remembered.  False as long as a call's request_hash is not known.
+ */
+bool
+calls_has_twin(const ServiceCall *call)
+{
+	ListCell *cell;
+
+	if (call->request_hash == NULL)
+		return false;
+	foreach (cell, call->task->calls)
+	{
+		const ServiceCall *other = lfirst(cell);
+		bool under_way = other->state == CALL_SENT || other->state == CALL_FAILED ||
+						 other->state == CALL_ANSWERED;
+
+		if (under_way && strcmp(other->service, call->service) == 0 &&
+			memcmp(VARDATA(other->request_hash), VARDATA(call->request_hash),
+				   PG_SHA256_DIGEST_LENGTH) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Of this worker's requests, how many does a service have before it? */
 static int
 running(const char *service)
@@ -267,7 +293,7 @@ is_due(const ServiceCall *call, TimestampTz now)
 		case CALL_ANSWERED:
 			return true;
 		case CALL_RENDERED:
-			return has_room(call);
+			return !calls_has_twin(call) && has_room(call);
 		case CALL_FAILED:
 			return call->retry_at <= now && has_room(call);
 		default:

@@ -57,6 +57,7 @@ typedef struct ServiceCall
 
 ServiceCall *calls_find(const Task *task, int output, int step);
 ServiceCall *calls_add(Task *task, int output, int step);
+bool calls_has_twin(const ServiceCall *call);
 void calls_close(Task *task);
 uint64 calls_held_bytes(const Task *task);
 void calls_settle(Task *task);

@@ -123,8 +123,8 @@ REVOKE ALL ON FUNCTION imgexport.service_body(imgexport.service, jsonb, bytea) F
 
 -- A request, or the answer that is known to it.  What it may cost is looked at when it is sent.
 CREATE FUNCTION imgexport.service_request(service text, parameters jsonb, image bytea,
-        OUT request_hash bytea, OUT known_image bytea, OUT known_result jsonb, OUT url text,
-        OUT headers text, OUT body bytea, OUT timeout_ms int, OUT retries int,
+        OUT request_hash bytea, OUT known_image bytea, OUT known_result jsonb, OUT remembered boolean,
+        OUT url text, OUT headers text, OUT body bytea, OUT timeout_ms int, OUT retries int,
         OUT price_micros int8, OUT day_limit_micros int8,
         OUT month_limit_micros int8, OUT day_micros int8, OUT month_micros int8)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -147,7 +147,8 @@ BEGIN
     request_hash := sha256(image || convert_to(jsonb_build_array(row.kind, row.url, row.send, row.image_as,
                                                                  row.image_format, fields, row.result,
                                                                  row.result_path::text)::text, 'UTF8'));
-    IF row.cache_for IS NOT NULL THEN
+    remembered := row.cache_for IS NOT NULL;
+    IF remembered THEN
         SELECT a.image, a.result INTO known_image, known_result FROM imgexport.service_answer a
         WHERE a.service = service AND a.request_hash = request_hash AND a.expires_at > clock_timestamp()
         ORDER BY a.created_at DESC LIMIT 1;
@@ -172,7 +173,7 @@ BEGIN
     WHERE u.service = service AND u.day BETWEEN date_trunc('month', today)::date AND today;
 END $$;
 COMMENT ON FUNCTION imgexport.service_request(text, jsonb, bytea) IS
-    'How a service is asked about an image: URL, headers and body, price and limits in millionths and what was spent; or the answer, where it is known. parameters: in full. Errors: 42704 no such service or secret, 55000 it is not enabled.';
+    'How a service is asked about an image: URL, headers and body, price and limits in millionths and what was spent; or the answer, where it is known. remembered: whether the answer is going to be. parameters: in full. Errors: 42704 no such service or secret, 55000 it is not enabled.';
 REVOKE ALL ON FUNCTION imgexport.service_request(text, jsonb, bytea) FROM PUBLIC;
 
 -- By its first bytes alone: the worker has no codec to wait for.

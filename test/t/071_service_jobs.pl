@@ -77,6 +77,15 @@ is(ask("SELECT count(*) FROM imgexport.job WHERE metadata \@> '{\"ai_analysis\":
 is(ask("SELECT (timings->>'service')::int > 0 FROM imgexport.job WHERE batch_id = '$batch'"), 't', 'a job says how long its services took');
 $batch = done('[]', outputs => '{"cut": {"steps": [{"service": {"name": "rembg"}}], "format": "png"}, "made": {"steps": [{"service": {"name": "generate", "parameters": {"prompt": "x"}}}], "format": "png"}, "plain": {"format": "png"}}');
 is(ask("SELECT string_agg(name || ' ' || (img_info(data)).has_alpha, ',' ORDER BY name) FROM imgexport.image WHERE batch_id = '$batch'"), 'cut true,made false,plain false', 'outputs have services of their own');
+foreach my $asked ([ 'rembg', '/api/remove', 1, '{}' ], [ 'generate', '/generate', 2, '{"prompt": "x"}' ])
+{
+	my ($service, $path, $times, $parameters) = @$asked;
+	my $output = qq({"steps": [{"service": {"name": "$service", "parameters": $parameters}}], "format": "png"});
+	$server->asked('');
+	$batch = done('[]', outputs => qq({"a": $output, "b": $output}));
+	is(ask("SELECT count(*) FROM imgexport.image WHERE batch_id = '$batch'"), 2, "two outputs ask $service for the same");
+	is(($server->asked($path))[0], $times, $times == 1 ? '... of which one is sent' : '... of which both are, as nothing is remembered');
+}
 $batch = done('[{"service": {"name": "dead", "fallback": [{"service": {"name": "dead", "fallback": [{"service": {"name": "rembg"}}]}}]}}, {"autocrop": {"padding": 0}}]');
 is(size_of($batch), '40x30', 'a fallback may be a service, whose fallback may be one');
 is(ask("SELECT jsonb_array_length(warnings) FROM imgexport.job WHERE batch_id = '$batch'"), 1, '... and is warned of once');
