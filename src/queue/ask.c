@@ -16,6 +16,7 @@
 
 #include "helper/bulk.h"
 #include "image/fetch.h"
+#include "queue/servicerequest.h"
 #include "queue/services.h"
 #include "queue/wake.h"
 #include "queue/worker.h"

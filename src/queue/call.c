@@ -17,6 +17,7 @@
 
 #include "helper/bulk.h"
 #include "queue/calls.h"
+#include "queue/servicerequest.h"
 #include "queue/worker.h"
 
 static WorkerStatement request_statement = {

@@ -199,17 +199,11 @@ put_host(ReturnSetInfo *result, const HostSlot *slot)
 Datum
 imgexport_hosts(PG_FUNCTION_ARGS)
 {
-	QueueState *state;
-	HostSlot *copy = palloc(sizeof state->hosts);
+	QueueState *state = queue_copy();
 
 	InitMaterializedSRF(fcinfo, 0);
-	state = queue_lock();
-	if (state == NULL)
-		return (Datum) 0;
-	memcpy(copy, state->hosts, sizeof state->hosts);
-	queue_unlock();
-	for (int i = 0; i < QUEUE_MAX_HOSTS; i++)
-		if (copy[i].database != InvalidOid)
-			put_host((ReturnSetInfo *) fcinfo->resultinfo, &copy[i]);
+	for (int i = 0; state != NULL && i < QUEUE_MAX_HOSTS; i++)
+		if (state->hosts[i].database != InvalidOid)
+			put_host((ReturnSetInfo *) fcinfo->resultinfo, &state->hosts[i]);
 	return (Datum) 0;
 }

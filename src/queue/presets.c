@@ -65,17 +65,11 @@ put_preset(ReturnSetInfo *result, const PresetSlot *slot)
 Datum
 imgexport_presets(PG_FUNCTION_ARGS)
 {
-	QueueState *state;
-	PresetSlot *copy = palloc(sizeof state->presets);
+	QueueState *state = queue_copy();
 
 	InitMaterializedSRF(fcinfo, 0);
-	state = queue_lock();
-	if (state == NULL)
-		return (Datum) 0;
-	memcpy(copy, state->presets, sizeof state->presets);
-	queue_unlock();
-	for (int i = 0; i < QUEUE_MAX_PRESETS; i++)
-		if (copy[i].database != InvalidOid)
-			put_preset((ReturnSetInfo *) fcinfo->resultinfo, &copy[i]);
+	for (int i = 0; state != NULL && i < QUEUE_MAX_PRESETS; i++)
+		if (state->presets[i].database != InvalidOid)
+			put_preset((ReturnSetInfo *) fcinfo->resultinfo, &state->presets[i]);
 	return (Datum) 0;
 }

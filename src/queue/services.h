@@ -10,7 +10,6 @@
 
 #include "helper/errors.h"
 #include "queue/shmem.h"
-#include "wire/message.h"
 
 /* What a call costs and may cost, in millionths; a limit of -1 is none. */
 typedef struct ServicePrice
@@ -29,17 +28,12 @@ typedef struct ServiceUsage
 	ServiceCounters counters;
 } ServiceUsage;
 
-FetchRequest service_fetch(const char *url, const char *headers, int timeout_ms);
-FetchRequest service_fetch_answer(const char *url, bool own_host, int timeout_ms);
 HelperError *service_begin(const char *name, const ServicePrice *price);
 void service_succeeded(const char *name, long ms);
 void service_failed(const char *name, const ServicePrice *price, const HelperError *error,
 					long ms);
 void service_dropped(const char *name);
 void service_cached(const char *name);
-bool service_may_retry(const HelperError *error, int attempt, int retries, long *wait_ms);
-
-HelperError *service_error(const char *name, const HelperError *error);
 
 void services_forget_running(void);
 bool services_have_unwritten(void);

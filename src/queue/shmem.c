@@ -61,6 +61,21 @@ queue_unlock(void)
 	LWLockRelease(lock);
 }
 
+/* A copy of the shared state, in the current memory context; NULL where there is none. */
+QueueState *
+queue_copy(void)
+{
+	QueueState *copy;
+
+	if (shared == NULL)
+		return NULL;
+	copy = palloc(sizeof *copy);
+	LWLockAcquire(lock, LW_SHARED);
+	*copy = *shared;
+	LWLockRelease(lock);
+	return copy;
+}
+
 /* A database's slot; NULL when it has none, or none is free to create it in. */
 WorkerSlot *
 queue_slot(QueueState *state, Oid database, bool create)

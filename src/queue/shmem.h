@@ -124,6 +124,7 @@ typedef struct QueueState
 void queue_request_memory(void);
 void queue_attach_memory(void);
 bool queue_is_shared(void);
+QueueState *queue_copy(void);
 QueueState *queue_lock(void);
 void queue_unlock(void);
 WorkerSlot *queue_slot(QueueState *state, Oid database, bool create);

@@ -114,6 +114,10 @@ long pool_wait_ms(void);
 bool pool_sockets_changed(void);
 int pool_sockets(int *sockets, int room);
 
+/* images.c */
+bool images_any(const Task *task);
+void images_insert(Task *task);
+
 /* complete.c */
 void job_notify(const char *batch_id, const char *job_id, const char *state);
 void complete_done(void);

@@ -54,19 +54,13 @@ put_worker(ReturnSetInfo *result, const WorkerSlot *slot)
 Datum
 imgexport_workers(PG_FUNCTION_ARGS)
 {
-	QueueState *state;
-	QueueState *copy = palloc(sizeof *copy);
+	QueueState *state = queue_copy();
 
 	InitMaterializedSRF(fcinfo, 0);
-	state = queue_lock();
-	if (state == NULL)
-		return (Datum) 0;
-	*copy = *state;
-	queue_unlock();
-	for (int i = 0; i < QUEUE_MAX_DATABASES; i++)
-		if (copy->slots[i].database != InvalidOid &&
-			(copy->slots[i].pid != 0 || copy->slots[i].started_at != 0))
-			put_worker((ReturnSetInfo *) fcinfo->resultinfo, &copy->slots[i]);
+	for (int i = 0; state != NULL && i < QUEUE_MAX_DATABASES; i++)
+		if (state->slots[i].database != InvalidOid &&
+			(state->slots[i].pid != 0 || state->slots[i].started_at != 0))
+			put_worker((ReturnSetInfo *) fcinfo->resultinfo, &state->slots[i]);
 	return (Datum) 0;
 }
 
