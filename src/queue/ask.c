@@ -9,6 +9,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -25,6 +26,9 @@ PG_FUNCTION_INFO_V1(imgexport_call_service);
 PG_FUNCTION_INFO_V1(imgexport_fetch_answer);
 PG_FUNCTION_INFO_V1(imgexport_count_cached);
 
+/* How often a session looks whether a service has room for its request. */
+#define ROOM_POLL_MS 50
+
 /* Whoever waits in the worker keeps all others waiting. */
 static void
 refuse_in_worker(void)
@@ -37,38 +41,12 @@ refuse_in_worker(void)
 						 "calling img_service in a function of your own.")));
 }
 
-static bytea *
-call_once(const char *name, const FetchRequest *request, int upload, const ServicePrice *price,
-		  HelperError **error)
+/* A request that ends with its session, or is interrupted, is not under way any more. */
+static void
+give_up(int code, Datum name)
 {
-	TimestampTz start = GetCurrentTimestamp();
-	FetchAnswer answer;
-	long took_ms;
-
-	*error = service_begin(name, price);
-	if (*error != NULL)
-		return NULL;
-	PG_TRY();
-	{
-		answer = fetch_send(request, upload);
-	}
-	PG_CATCH();
-	{
-		service_dropped(name);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	took_ms = TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
-	if (answer.error == NULL)
-		service_succeeded(name, took_ms);
-	else
-	{
-		service_failed(name, price, answer.error, took_ms);
-		*error = service_error(name, answer.error);
-	}
-	/* It is the worker that writes the counts down. */
+	service_dropped(DatumGetCString(name));
 	wake_database(MyDatabaseId, false);
-	return answer.body;
 }
 
 static void
@@ -85,16 +63,50 @@ wait_for(long ms)
 	}
 }
 
+/* NULL: it failed */
+static bytea *
+call_once(const char *name, const FetchRequest *request, int upload, int concurrency,
+		  const ServicePrice *price, HelperError **error)
+{
+	TimestampTz start;
+	FetchAnswer answer;
+	long took_ms;
+
+	while (!service_begin(name, concurrency, price, error))
+	{
+		if (*error != NULL)
+			return NULL;
+		wait_for(ROOM_POLL_MS);
+	}
+	start = GetCurrentTimestamp();
+	PG_ENSURE_ERROR_CLEANUP(give_up, CStringGetDatum(name));
+	{
+		answer = fetch_send(request, upload);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(give_up, CStringGetDatum(name));
+	took_ms = TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
+	if (answer.error == NULL)
+		service_succeeded(name, took_ms);
+	else
+	{
+		service_failed(name, price, answer.error, took_ms);
+		*error = service_error(name, answer.error);
+	}
+	/* It is the worker that writes the counts down. */
+	wake_database(MyDatabaseId, false);
+	return answer.body;
+}
+
 /* As often as the service says; what is left over is the last error. */
 static bytea *
-call(const char *name, const FetchRequest *request, int upload, const ServicePrice *price,
-	 int retries)
+call(const char *name, const FetchRequest *request, int upload, int concurrency,
+	 const ServicePrice *price, int retries)
 {
 	for (int attempt = 0;; attempt++)
 	{
 		HelperError *error;
 		long wait_ms;
-		bytea *answer = call_once(name, request, upload, price, &error);
+		bytea *answer = call_once(name, request, upload, concurrency, price, &error);
 
 		if (error == NULL)
 			return answer;
@@ -111,8 +123,8 @@ int8_argument(FunctionCallInfo fcinfo, int index, int64 fallback)
 }
 
 /*
- * imgexport.call_service(service, url, headers, body, timeout_ms, retries, price_micros,
- * day_limit_micros, month_limit_micros, day_micros, month_micros) returns bytea
+ * imgexport.call_service(service, url, headers, body, timeout_ms, retries, concurrency,
+ * price_micros, day_limit_micros, month_limit_micros, day_micros, month_micros) returns bytea
  */
 Datum
 imgexport_call_service(PG_FUNCTION_ARGS)
@@ -122,12 +134,13 @@ imgexport_call_service(PG_FUNCTION_ARGS)
 	FetchRequest request =
 		service_fetch(text_to_cstring(PG_GETARG_TEXT_PP(1)),
 					  text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_INT32(4));
-	ServicePrice price = {.price = PG_GETARG_INT64(6),
-						  .day_limit = int8_argument(fcinfo, 7, -1),
-						  .month_limit = int8_argument(fcinfo, 8, -1),
-						  .day_spent = PG_GETARG_INT64(9),
-						  .month_spent = PG_GETARG_INT64(10)};
+	ServicePrice price = {.price = PG_GETARG_INT64(7),
+						  .day_limit = int8_argument(fcinfo, 8, -1),
+						  .month_limit = int8_argument(fcinfo, 9, -1),
+						  .day_spent = PG_GETARG_INT64(10),
+						  .month_spent = PG_GETARG_INT64(11)};
 	int retries = PG_GETARG_INT32(5);
+	int concurrency = PG_GETARG_INT32(6);
 	bytea *answer = NULL;
 	int upload;
 
@@ -142,7 +155,7 @@ imgexport_call_service(PG_FUNCTION_ARGS)
 	request.upload_length = VARSIZE_ANY_EXHDR(body);
 	PG_TRY();
 	{
-		answer = call(name, &request, upload, &price, retries);
+		answer = call(name, &request, upload, concurrency, &price, retries);
 	}
 	PG_FINALLY();
 	{

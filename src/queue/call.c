@@ -123,11 +123,13 @@ send(ServiceCall *call)
 		upload = fcntl(call->body, F_DUPFD_CLOEXEC, 0);
 		if (upload < 0)
 			ereport(ERROR, (errcode_for_file_access(), errmsg("could not keep a request: %m")));
-		error = service_begin(call->service, &call->price);
-		if (error != NULL)
+		if (!service_begin(call->service, call->concurrency, &call->price, &error))
 		{
 			close(upload);
-			call_fail(call, error);
+			if (error != NULL)
+				call_fail(call, error);
+			else
+				call->state = CALL_FAILED;
 			return;
 		}
 		request = service_fetch(call->url, call->headers, call->timeout_ms);

@@ -247,28 +247,6 @@ calls_has_twin(const ServiceCall *call)
 	return false;
 }
 
-/* Of this worker's requests, how many does a service have before it? */
-static int
-running(const char *service)
-{
-	int count = 0;
-	dlist_iter iter;
-
-	dlist_foreach(iter, &worker.tasks)
-	{
-		const Task *task = dlist_container(Task, link, iter.cur);
-		ListCell *cell;
-
-		foreach (cell, task->calls)
-		{
-			const ServiceCall *call = lfirst(cell);
-
-			count += call->state == CALL_SENT && strcmp(call->service, service) == 0;
-		}
-	}
-	return count;
-}
-
 /*
  * May one more request of a call's service be under way?  Many calls may wait for one
  * service, so the one that was found full last is not counted again in the same round.
@@ -278,7 +256,7 @@ has_room(const ServiceCall *call)
 {
 	if (full != NULL && strcmp(full, call->service) == 0)
 		return false;
-	if (running(call->service) < call->concurrency)
+	if (service_running(call->service) < call->concurrency)
 		return true;
 	full = call->service;
 	return false;

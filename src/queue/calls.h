@@ -12,7 +12,7 @@ typedef enum CallState
 {
 	CALL_NEW,	   /* its image is to be rendered */
 	CALL_RENDERED, /* its request is to be made */
-	CALL_FAILED,   /* its request is to be sent again, at retry_at */
+	CALL_FAILED,   /* its request is to be sent, or sent again, at retry_at */
 	CALL_SENT,	   /* it is under way */
 	CALL_ANSWERED, /* its answer is to be read */
 	CALL_DONE

@@ -163,27 +163,35 @@ error_of(Refusal refusal, const ServiceSlot *slot, const ServicePrice *price)
 /*
  * A request is about to be sent: count it and its price.
  *
- * Returns	NULL, or why it may not be sent, in the current memory context; nothing is
- *			counted then.  53400 its limit is spent, IX005 its breaker is open, 54000 there
- *			are too many services
+ * concurrency	requests of this database that may be under way
+ * error	where to put why it may not be sent, in the current memory context; NULL: it may,
+ *			or there is only no room for it now.  53400 its limit is spent, IX005 its breaker
+ *			is open, 54000 there are too many services
+ * Returns	whether it may be sent; nothing is counted otherwise
  */
-HelperError *
-service_begin(const char *name, const ServicePrice *price)
+bool
+service_begin(const char *name, int concurrency, const ServicePrice *price, HelperError **error)
 {
 	ServiceSlot *slot = lock_service(name);
 	ServiceSlot copy;
 	Refusal refusal;
+	bool begun;
 
 	if (slot == NULL)
-		return helper_error(ERRCODE_PROGRAM_LIMIT_EXCEEDED, false,
-							psprintf("service \"%s\" cannot be counted", name),
-							psprintf("A server counts %d services, those of all its databases "
-									 "together.",
-									 QUEUE_MAX_SERVICES),
-							NULL);
+	{
+		*error =
+			helper_error(ERRCODE_PROGRAM_LIMIT_EXCEEDED, false,
+						 psprintf("service \"%s\" cannot be counted", name),
+						 psprintf("A server counts %d services, those of all its databases "
+								  "together.",
+								  QUEUE_MAX_SERVICES),
+						 NULL);
+		return false;
+	}
 	enter_today(slot, price);
 	refusal = may_call(slot, price);
-	if (refusal == REFUSAL_NONE)
+	begun = refusal == REFUSAL_NONE && slot->running < concurrency;
+	if (begun)
 	{
 		slot->running++;
 		slot->total.calls++;
@@ -192,7 +200,22 @@ service_begin(const char *name, const ServicePrice *price)
 	}
 	copy = *slot;
 	queue_unlock();
-	return error_of(refusal, &copy, price);
+	*error = error_of(refusal, &copy, price);
+	return begun;
+}
+
+/* Requests to a service that are under way, whoever waits for them. */
+int
+service_running(const char *name)
+{
+	ServiceSlot *slot = lock_service(name);
+	int running;
+
+	if (slot == NULL)
+		return 0;
+	running = slot->running;
+	queue_unlock();
+	return running;
 }
 
 /* How a request ended; what follows is counted. */

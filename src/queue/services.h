@@ -28,7 +28,9 @@ typedef struct ServiceUsage
 	ServiceCounters counters;
 } ServiceUsage;
 
-HelperError *service_begin(const char *name, const ServicePrice *price);
+bool service_begin(const char *name, int concurrency, const ServicePrice *price,
+				   HelperError **error);
+int service_running(const char *name);
 void service_succeeded(const char *name, long ms);
 void service_failed(const char *name, const ServicePrice *price, const HelperError *error,
 					long ms);

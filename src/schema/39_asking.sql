@@ -267,12 +267,12 @@ REVOKE ALL ON FUNCTION imgexport.services() FROM PUBLIC;
 
 -- Counted whatever becomes of the transaction.
 CREATE FUNCTION imgexport.call_service(service text, url text, headers text, body bytea,
-        timeout_ms int, retries int, price_micros int8, day_limit_micros int8,
+        timeout_ms int, retries int, concurrency int, price_micros int8, day_limit_micros int8,
         month_limit_micros int8, day_micros int8, month_micros int8) RETURNS bytea
     LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_call_service';
-COMMENT ON FUNCTION imgexport.call_service(text, text, text, bytea, int, int, int8, int8, int8, int8, int8) IS
-    'Send a request, as imgexport.service_request makes it, to a service now, and wait; again where it fails in a way that may pass. Errors: IX003 the answer is too large, IX004 out of time, IX005 it failed, IX006 an address that is refused, 53400 its limit is spent, 55000 imgexport is not preloaded, or a worker would wait.';
-REVOKE ALL ON FUNCTION imgexport.call_service(text, text, text, bytea, int, int, int8, int8, int8, int8, int8)
+COMMENT ON FUNCTION imgexport.call_service(text, text, text, bytea, int, int, int, int8, int8, int8, int8, int8) IS
+    'Send a request, as imgexport.service_request makes it, to a service when it has room for it, and wait; again where it fails in a way that may pass. Errors: IX003 the answer is too large, IX004 out of time, IX005 it failed, IX006 an address that is refused, 53400 its limit is spent, 55000 imgexport is not preloaded, or a worker would wait.';
+REVOKE ALL ON FUNCTION imgexport.call_service(text, text, text, bytea, int, int, int, int8, int8, int8, int8, int8)
     FROM PUBLIC;
 
 CREATE FUNCTION imgexport.fetch_answer(url text, own_host boolean, timeout_ms int) RETURNS bytea
@@ -315,8 +315,8 @@ BEGIN
     END IF;
     found := imgexport.read_answer(service, request.request_hash,
         imgexport.call_service(service, request.url, request.headers, request.body,
-            request.timeout_ms, request.retries, request.price_micros, request.day_limit_micros,
-            request.month_limit_micros, request.day_micros, request.month_micros));
+            request.timeout_ms, request.retries, plan.concurrency, request.price_micros,
+            request.day_limit_micros, request.month_limit_micros, request.day_micros, request.month_micros));
     answer := found.image;
     result := found.result;
     IF found.url IS NOT NULL THEN

@@ -140,7 +140,7 @@ ask("UPDATE imgexport.service SET allowed_role = 'artists' WHERE name = 'rembg'"
 like(said("SET ROLE app; SELECT img_service(image, 'rembg') FROM shot"), qr/42501: permission denied for service "rembg"/, 'a service may be for the members of a role');
 ask("GRANT artists TO app");
 is(ask("SET ROLE app; SELECT opaque(img_service(image, 'rembg')) FROM shot"), '80x70 40x30', '... who may');
-like(said("SET ROLE app; SELECT imgexport.call_service('rembg', '$url', '', '', 1000, 0, 0, 0, 0, 0, 0)"), qr/42501/, 'nobody calls what asks itself');
+like(said("SET ROLE app; SELECT imgexport.call_service('rembg', '$url', '', '', 1000, 0, 1, 0, 0, 0, 0, 0)"), qr/42501/, 'nobody calls what asks itself');
 
 # Retries.
 $server->asked('');

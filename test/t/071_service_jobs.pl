@@ -3,9 +3,9 @@ use strict;
 use warnings;
 
 use lib 'test/lib';
+use File::Temp qw(tempdir);
 use ImgTest;
 use ServiceServer;
-use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
@@ -63,7 +63,7 @@ ask(sprintf(q(CREATE TABLE shot AS SELECT img_extend(img_convert(img_resize(pg_r
 ask("INSERT INTO imgexport.queue (name, concurrency) VALUES ('wide', 100)");
 ask(qq(SELECT imgexport.set_secret('$_', 'key-of-$_') FROM (VALUES (1)) AS v)) foreach qw(api4ai analysis generate);
 ask("SELECT imgexport.add_service('$_->[0]', '{\"url\": \"$url$_->[1]\"}')") foreach [ 'rembg', '/api/remove' ], [ 'api4ai', '/api/v1/background' ], [ 'analysis', '/analyze' ], [ 'generate', '/generate' ];
-ask("SELECT imgexport.add_service('rembg', '{\"url\": \"$url/slow/1500/api/remove\", \"concurrency\": 30, \"retries\": 0}', 'slow')");
+ask("SELECT imgexport.add_service('rembg', '{\"url\": \"$url/slow/2500/api/remove\", \"concurrency\": 30, \"retries\": 0}', 'slow')");
 ask("SELECT imgexport.add_service('rembg', '{\"url\": \"http://127.0.0.1:1/\", \"retries\": 0, \"cache_for\": null}', 'dead')");
 ask("SELECT imgexport.add_service('rembg', '{\"url\": \"$url/flaky/2/job/api/remove\"}', 'flaky')");
 ask("SELECT imgexport.add_service('remove.bg', '{\"url\": \"$url/damaged/body\", \"send\": \"body\", \"request\": {}, \"headers\": {}}', 'damaged')");
@@ -132,15 +132,35 @@ is(ask("SELECT count(*) > 0 FROM imgexport.job WHERE batch_id = '$batch' AND sta
 finished($batch);
 is(ask("SELECT count(*) FROM imgexport.job WHERE batch_id = '$batch' AND state = 'completed' AND warnings IS NULL"), 60, 'all come out');
 is(ask("SELECT string_agg(warnings::text || coalesce(error, ''), ' ') FROM imgexport.job WHERE batch_id = '$batch'"), '', '... with nothing to warn of');
-my ($asked, $at_once) = $server->asked('/slow/1500/api/remove');
+my ($asked, $at_once) = $server->asked('/slow/2500/api/remove');
 is($asked, 60, 'each was asked for once');
 cmp_ok($at_once, '>=', 20, "... up to $at_once at once");
 cmp_ok($at_once, '<=', 31, '... and no more than its concurrency allows');
 my $again = submit('[{"service": {"name": "slow"}}]', count => 0);
 ask("INSERT INTO imgexport.job (batch_id, source, recipe, outputs) SELECT '$again', source, recipe, outputs FROM imgexport.job WHERE batch_id = '$batch'");
 finished($again);
-is(($server->asked('/slow/1500/api/remove'))[0], 0, 'what was asked once is known');
+is(($server->asked('/slow/2500/api/remove'))[0], 0, 'what was asked once is known');
 is(ask("SELECT calls, cached FROM imgexport.services() WHERE service = 'slow'"), '60|60', '... and counted as such');
+
+# Sessions and jobs share what a service can bear.
+ask("SELECT imgexport.add_service('rembg', '{\"url\": \"$url/slow/200/api/remove\", \"concurrency\": 2, \"retries\": 0}', 'narrow')");
+my $script = tempdir(CLEANUP => 1) . '/ask.sql';
+append_to_file($script, "SELECT length(img_service(img_modulate(image, 1, 1, 9 * :client_id + 5), 'narrow', on_error => 'fail')) FROM shot;\n");
+$server->asked('');
+$batch = submit('[{"service": {"name": "narrow", "on_error": "fail"}}]', count => 6);
+my ($told, $complained) = run_command([ 'pgbench', '-n', '-c', '6', '-t', '1', '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres' ]);
+like($told, qr{actually processed: 6/6}, 'sessions wait for room') or diag($complained);
+finished($batch);
+is(ask("SELECT count(*) FROM imgexport.job WHERE batch_id = '$batch' AND state = 'completed'"), 6, '... as jobs do');
+($asked, $at_once) = $server->asked('/slow/200/api/remove');
+is("$asked $at_once", '12 2', '... and together they ask no more at once than its concurrency');
+ask("SELECT imgexport.add_service('rembg', '{\"url\": \"$url/slow/60000/api/remove\", \"timeout\": \"1 min\"}', 'endless')");
+my $session = $node->background_psql('postgres', on_error_stop => 0);
+$session->query_until(qr/asking/, "\\echo asking\nSELECT length(img_service(img_flip(image), 'endless')) FROM shot;\n");
+wait_for("sum(running) = 1 FROM imgexport.services() WHERE service = 'endless'", 'a session asks');
+ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'img_flip.image., .endless' AND pid <> pg_backend_pid()");
+wait_for("sum(running) = 0 FROM imgexport.services() WHERE service = 'endless'", '... and is terminated, which makes room');
+eval { $session->quit };
 
 # In the middle of a call: cancelled, overdue, a crash of the worker, of its network process.
 $batch = submit('[{"service": {"name": "slow"}}]', count => 3);
