@@ -116,6 +116,22 @@ draw_mixed(const Sides *sides, const VipsPel *pixel, float otherwise, VipsPel *t
 	to[3] = (VipsPel) (alpha * 255 + 0.5f);
 }
 
+/* A row of pixels that are object, or that are ground. */
+static void
+draw_plain(const VipsPel *from, int bands, int count, bool is_object, VipsPel *to)
+{
+	if (bands == 4 && is_object)
+	{
+		memcpy(to, from, 4 * (gsize) count);
+		return;
+	}
+	for (int i = 0; i < count; i++, from += bands, to += 4)
+	{
+		memcpy(to, from, 3);
+		to[3] = is_object ? 255 : 0;
+	}
+}
+
 static void
 draw_cell(VipsImage *image, const Ground *ground, const unsigned char *edges, int column,
 		  int row, VipsImage *cut)
@@ -133,15 +149,11 @@ draw_cell(VipsImage *image, const Ground *ground, const unsigned char *edges, in
 		const VipsPel *from = VIPS_IMAGE_ADDR(image, left, y);
 		VipsPel *to = VIPS_IMAGE_ADDR(cut, left, y);
 
-		for (int x = left; x < right; x++, from += image->Bands, to += 4)
+		if (!mixed)
+			draw_plain(from, image->Bands, right - left, plain > 0, to);
+		for (int x = left; mixed && x < right; x++, from += image->Bands, to += 4)
 		{
-			if (mixed)
-				draw_mixed(&sides, from, plain, to);
-			else
-			{
-				memcpy(to, from, 3);
-				to[3] = plain > 0 ? 255 : 0;
-			}
+			draw_mixed(&sides, from, plain, to);
 			if (image->Bands == 4)
 				to[3] = (VipsPel) ((to[3] * from[3] + 127) / 255);
 		}

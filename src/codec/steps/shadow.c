@@ -2,6 +2,8 @@
  * shadow.c
  *		A drop shadow, on a canvas that is larger for it.
  */
+#include <string.h>
+
 #include "codec/steps.h"
 
 typedef struct Shadow
@@ -67,6 +69,8 @@ cast_shadow(Canvas *canvas, const Shadow *shadow, int width, int height, VipsIma
 	return failed;
 }
 
+static const VipsPel nothing[4];
+
 /* A pixel over the shadow's colour, which is as opaque as alpha says. */
 static void
 lay_pixel(const VipsPel *pixel, const VipsPel colour[3], int alpha, VipsPel *to)
@@ -76,9 +80,15 @@ lay_pixel(const VipsPel *pixel, const VipsPel colour[3], int alpha, VipsPel *to)
 	int under = alpha * (255 - over);
 	int both = over * 255 + under;
 
+	/* Most pixels are of one thing alone. */
+	if (under == 0)
+	{
+		memcpy(to, over > 0 ? pixel : nothing, 4);
+		return;
+	}
 	for (int band = 0; band < 3; band++)
-		to[band] = (VipsPel) ((pixel[band] * over * 255 + colour[band] * under + both / 2) /
-							  VIPS_MAX(both, 1));
+		to[band] =
+			(VipsPel) ((pixel[band] * over * 255 + colour[band] * under + both / 2) / both);
 	to[3] = (VipsPel) ((both + 127) / 255);
 }
 
@@ -99,16 +109,15 @@ lay(Canvas *canvas, const Shadow *shadow, VipsImage *alpha)
 		const VipsPel *opacity = VIPS_IMAGE_ADDR(alpha, 0, y);
 		VipsPel *to = VIPS_IMAGE_ADDR(made, 0, y);
 		int row = y - shadow->margin;
+		bool beside = row < 0 || row >= picture->Ysize;
+		const VipsPel *from = beside ? NULL : VIPS_IMAGE_ADDR(picture, 0, row);
 
 		for (int x = 0; x < made->Xsize; x++, to += 4)
 		{
-			static const VipsPel nothing[4];
 			int column = x - shadow->margin;
-			bool inside =
-				row >= 0 && row < picture->Ysize && column >= 0 && column < picture->Xsize;
+			bool inside = from != NULL && column >= 0 && column < picture->Xsize;
 
-			lay_pixel(inside ? VIPS_IMAGE_ADDR(picture, column, row) : nothing, colour,
-					  opacity[x], to);
+			lay_pixel(inside ? from + 4 * column : nothing, colour, opacity[x], to);
 		}
 	}
 	return made;

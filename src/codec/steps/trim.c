@@ -142,7 +142,7 @@ is_content(const VipsPel *pixel, int bands, bool by_alpha, const Thresholds *thr
 	return pixel[0] + pixel[1] + pixel[2] < 3 * thresholds->white;
 }
 
-/* The box, edges included, of what is content on any page. */
+/* The box, edges included, of what is content on any page; each row is looked at from outside. */
 static VipsRect
 content_box(const VipsImage *image, int pages, bool by_alpha, const Thresholds *thresholds)
 {
@@ -155,15 +155,20 @@ content_box(const VipsImage *image, int pages, bool by_alpha, const Thresholds *
 	for (int y = 0; y < image->Ysize; y++)
 	{
 		const VipsPel *row = VIPS_IMAGE_ADDR(image, 0, y);
+		int first = 0;
+		int last = image->Xsize - 1;
 
-		for (int x = 0; x < image->Xsize; x++)
-			if (is_content(row + x * image->Bands, image->Bands, by_alpha, thresholds))
-			{
-				left = VIPS_MIN(left, x);
-				right = VIPS_MAX(right, x);
-				top = VIPS_MIN(top, y % height);
-				bottom = VIPS_MAX(bottom, y % height);
-			}
+		while (first <= last &&
+			   !is_content(row + first * image->Bands, image->Bands, by_alpha, thresholds))
+			first++;
+		if (first > last)
+			continue;
+		while (!is_content(row + last * image->Bands, image->Bands, by_alpha, thresholds))
+			last--;
+		left = VIPS_MIN(left, first);
+		right = VIPS_MAX(right, last);
+		top = VIPS_MIN(top, y % height);
+		bottom = VIPS_MAX(bottom, y % height);
 	}
 	return (VipsRect){left, top, right - left + 1, bottom - top + 1};
 }
