@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <fcntl.h>
+
 #include "utils/memutils.h"
 
 #include "compat.h"
@@ -52,6 +54,18 @@ bulk_of(const void *data, Size size)
 	bulk_append(fd, data, size);
 	bulk_seal(fd);
 	return fd;
+}
+
+/* Another descriptor of a memfd, the caller's to close.  Errors: 53000. */
+int
+bulk_dup(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (copy < 0)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+						errmsg("could not keep an image in memory: %m")));
+	return copy;
 }
 
 /* Is this what a helper may send: a sealed memfd of exactly length bytes? */

@@ -9,6 +9,7 @@ int bulk_new(void);
 void bulk_append(int fd, const void *data, Size size);
 void bulk_seal(int fd);
 int bulk_of(const void *data, Size size);
+int bulk_dup(int fd);
 bool bulk_is_valid(int fd, uint64 length);
 bytea *bulk_read(int fd, uint64 length);
 

@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "helper/bulk.h"
 #include "image/lazy.h"
 #include "image/render.h"
 #include "wire/frame.h"
@@ -158,16 +159,16 @@ lazy_image(Datum image, MemoryContext parent)
 }
 
 /*
- * A lazy image of the bytes in a sealed memfd, which it owns from here on.
+ * A lazy image of the bytes in a sealed memfd, which stays the caller's.
  *
- * Errors	IX001 not an image; the memfd is closed then too
+ * Errors	IX001 not an image, 53000
  */
 LazyImage *
 lazy_image_of_memfd(int fd, uint64 length, MemoryContext parent)
 {
 	LazyImage *new = new_image(parent);
 
-	add_source(new, image_source_of_memfd(fd, length));
+	add_source(new, image_source_of_memfd(bulk_dup(fd), length));
 	return new;
 }
 

@@ -124,10 +124,7 @@ tell_position(void *argument)
 static bool
 read_on_error(JsonbContainer *arguments, int index)
 {
-	JsonbValue *value = arguments == NULL
-							? NULL
-							: getKeyJsonValueFromContainer(arguments, STEP_ON_ERROR,
-														   strlen(STEP_ON_ERROR), NULL);
+	JsonbValue *value = step_argument(arguments, STEP_ON_ERROR);
 	char *choice;
 
 	if (value == NULL)
@@ -271,8 +268,7 @@ recipe_check(Jsonb *recipe)
 static void
 check_fallback(JsonbContainer *arguments)
 {
-	JsonbValue *fallback =
-		arguments == NULL ? NULL : getKeyJsonValueFromContainer(arguments, "fallback", 8, NULL);
+	JsonbValue *fallback = step_argument(arguments, "fallback");
 
 	if (fallback != NULL && fallback->type != jbvNull)
 		recipe_check(JsonbValueToJsonb(fallback));

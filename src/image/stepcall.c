@@ -350,15 +350,22 @@ default_argument(const StepFunction *function, int index, const RecipeContext *c
 	FreeExecutorState(estate);
 }
 
+/* What a recipe says of a step's argument; NULL: nothing.  arguments: NULL where it has none. */
+JsonbValue *
+step_argument(JsonbContainer *arguments, const char *name)
+{
+	return arguments == NULL
+			   ? NULL
+			   : getKeyJsonValueFromContainer(arguments, name, strlen(name), NULL);
+}
+
 static void
 fit_argument(const StepFunction *function, int index, JsonbContainer *arguments,
 			 const RecipeContext *context, NullableDatum *argument)
 {
 	const char *name = function->names ? function->names[index] : "";
-	JsonbValue *value = NULL;
+	JsonbValue *value = name[0] == '\0' ? NULL : step_argument(arguments, name);
 
-	if (arguments != NULL && name[0] != '\0')
-		value = getKeyJsonValueFromContainer(arguments, name, strlen(name), NULL);
 	if (value == NULL)
 		default_argument(function, index, context, argument);
 	else if (value->type == jbvNull)
@@ -377,9 +384,7 @@ takes_base(const StepFunction *function, JsonbContainer *arguments)
 	{
 		const char *name = function->names ? function->names[i] : "";
 
-		if (function->types[i] == BYTEAOID &&
-			(arguments == NULL ||
-			 getKeyJsonValueFromContainer(arguments, name, strlen(name), NULL) == NULL))
+		if (function->types[i] == BYTEAOID && step_argument(arguments, name) == NULL)
 			return true;
 	}
 	return false;

@@ -7,6 +7,7 @@
 
 #include "image/recipe.h"
 
+JsonbValue *step_argument(JsonbContainer *arguments, const char *name);
 Datum step_call(const char *name, JsonbContainer *arguments, Datum image,
 				const RecipeContext *context);
 

@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "catalog/pg_type.h"
@@ -120,9 +119,7 @@ send(ServiceCall *call)
 		request = service_fetch_answer(call->answer_url, call->own_host, call->timeout_ms);
 	else
 	{
-		upload = fcntl(call->body, F_DUPFD_CLOEXEC, 0);
-		if (upload < 0)
-			ereport(ERROR, (errcode_for_file_access(), errmsg("could not keep a request: %m")));
+		upload = bulk_dup(call->body);
 		if (!service_begin(call->service, call->concurrency, &call->price, &error))
 		{
 			close(upload);

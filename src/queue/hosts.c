@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "commands/dbcommands.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -171,15 +170,13 @@ hosts_troubled(TimestampTz now, const char **names, int *caps, int room)
 static void
 put_host(ReturnSetInfo *result, const HostSlot *slot)
 {
-	char *name = get_database_name(slot->database);
-	NameData database;
+	Name database = queue_database_name(slot->database);
 	Datum values[11];
 	bool nulls[11] = {false};
 
-	if (name == NULL)
+	if (database == NULL)
 		return;
-	namestrcpy(&database, name);
-	values[0] = NameGetDatum(&database);
+	values[0] = NameGetDatum(database);
 	values[1] = CStringGetTextDatum(slot->host);
 	values[2] = Int32GetDatum(slot->running);
 	values[3] = Int64GetDatum(slot->fetched);

@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "catalog/pg_type.h"
@@ -57,15 +56,10 @@ apply_preset(Task *task)
 		task->store = TextDatumGetCString(columns[3]);
 }
 
-/* The image of an input, with a descriptor of its own: the recipe may be evaluated again. */
 static LazyImage *
 image_of(const TaskInput *input)
 {
-	int fd = fcntl(input->fd, F_DUPFD_CLOEXEC, 0);
-
-	if (fd < 0)
-		ereport(ERROR, (errcode_for_file_access(), errmsg("could not keep the source: %m")));
-	return lazy_image_of_memfd(fd, input->length, input->task->context);
+	return lazy_image_of_memfd(input->fd, input->length, input->task->context);
 }
 
 /* A base that is no image is left out, and the job says so. */

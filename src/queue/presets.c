@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "commands/dbcommands.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -45,15 +44,13 @@ preset_count(const char *preset, bool completed, long ms)
 static void
 put_preset(ReturnSetInfo *result, const PresetSlot *slot)
 {
-	char *name = get_database_name(slot->database);
-	NameData database;
+	Name database = queue_database_name(slot->database);
 	Datum values[5];
 	bool nulls[5] = {false};
 
-	if (name == NULL)
+	if (database == NULL)
 		return;
-	namestrcpy(&database, name);
-	values[0] = NameGetDatum(&database);
+	values[0] = NameGetDatum(database);
 	values[1] = CStringGetTextDatum(slot->name);
 	values[2] = Int64GetDatum(slot->completed);
 	values[3] = Int64GetDatum(slot->failed);

@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "commands/dbcommands.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -378,17 +377,15 @@ money(int64 micros)
 static void
 put_service(ReturnSetInfo *result, const ServiceSlot *slot)
 {
-	char *name = get_database_name(slot->database);
+	Name database = queue_database_name(slot->database);
 	bool is_today = slot->day == today();
 	bool is_month = slot->day != 0 && month_of(slot->day) == month_of(today());
-	NameData database;
 	Datum values[14];
 	bool nulls[14] = {false};
 
-	if (name == NULL)
+	if (database == NULL)
 		return;
-	namestrcpy(&database, name);
-	values[0] = NameGetDatum(&database);
+	values[0] = NameGetDatum(database);
 	values[1] = CStringGetTextDatum(slot->name);
 	values[2] = Int32GetDatum(slot->running);
 	values[3] = Int64GetDatum(slot->total.calls);

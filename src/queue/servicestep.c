@@ -8,14 +8,13 @@
  */
 #include "postgres.h"
 
-#include <fcntl.h>
-
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "image/sent.h"
 #include "image/step.h"
+#include "image/stepcall.h"
 #include "queue/calls.h"
 #include "queue/worker.h"
 
@@ -30,30 +29,22 @@ static WorkerStatement plan_statement = {
 	{TEXTOID, JSONBOID, TEXTOID},
 	NULL};
 
-static JsonbValue *
-argument(JsonbContainer *arguments, const char *name)
-{
-	JsonbValue *value = arguments == NULL
-							? NULL
-							: getKeyJsonValueFromContainer(arguments, name, strlen(name), NULL);
-
-	return value == NULL || value->type == jbvNull ? NULL : value;
-}
-
 static char *
 text_argument(JsonbContainer *arguments, const char *name)
 {
-	JsonbValue *value = argument(arguments, name);
+	JsonbValue *value = step_argument(arguments, name);
 
-	return value == NULL ? NULL : pnstrdup(value->val.string.val, value->val.string.len);
+	return value == NULL || value->type == jbvNull
+			   ? NULL
+			   : pnstrdup(value->val.string.val, value->val.string.len);
 }
 
 static Jsonb *
 json_argument(JsonbContainer *arguments, const char *name)
 {
-	JsonbValue *value = argument(arguments, name);
+	JsonbValue *value = step_argument(arguments, name);
 
-	return value == NULL ? NULL : JsonbValueToJsonb(value);
+	return value == NULL || value->type == jbvNull ? NULL : JsonbValueToJsonb(value);
 }
 
 /* As the worker's own user: the owner of a job does not read what services are like. */
@@ -103,24 +94,15 @@ plan_call(Task *task, int output, int step, JsonbContainer *arguments, Datum ima
 	return call;
 }
 
-/* The image that a call has made. */
-static LazyImage *
-answered_image(const ServiceCall *call)
-{
-	int fd = fcntl(call->result, F_DUPFD_CLOEXEC, 0);
-
-	if (fd < 0)
-		ereport(ERROR, (errcode_for_file_access(), errmsg("could not keep an answer: %m")));
-	return lazy_image_of_memfd(fd, call->result_length, CurrentMemoryContext);
-}
-
 /* What it makes of the image; a mask that turns out to be damaged may be left out. */
 static Datum
 apply_answer(const ServiceCall *call, Datum image)
 {
 	bool before = step_set_optional(call->may_skip);
-	LazyImage *made = sent_with_answer(lazy_image(image, CurrentMemoryContext),
-									   answered_image(call), call->apply);
+	LazyImage *answer =
+		lazy_image_of_memfd(call->result, call->result_length, CurrentMemoryContext);
+	LazyImage *made =
+		sent_with_answer(lazy_image(image, CurrentMemoryContext), answer, call->apply);
 
 	step_set_optional(before);
 	return lazy_image_datum(made);

@@ -4,10 +4,12 @@
  */
 #include "postgres.h"
 
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "utils/builtins.h"
 
 #include "queue/shmem.h"
 
@@ -73,6 +75,20 @@ queue_copy(void)
 	LWLockAcquire(lock, LW_SHARED);
 	*copy = *shared;
 	LWLockRelease(lock);
+	return copy;
+}
+
+/* The name of a slot's database, palloc'd; NULL: it was dropped. */
+Name
+queue_database_name(Oid database)
+{
+	char *name = get_database_name(database);
+	Name copy;
+
+	if (name == NULL)
+		return NULL;
+	copy = palloc(sizeof *copy);
+	namestrcpy(copy, name);
 	return copy;
 }
 

@@ -125,6 +125,7 @@ void queue_request_memory(void);
 void queue_attach_memory(void);
 bool queue_is_shared(void);
 QueueState *queue_copy(void);
+Name queue_database_name(Oid database);
 QueueState *queue_lock(void);
 void queue_unlock(void);
 WorkerSlot *queue_slot(QueueState *state, Oid database, bool create);

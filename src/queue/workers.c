@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "commands/dbcommands.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -19,8 +18,7 @@ static void
 put_worker(ReturnSetInfo *result, const WorkerSlot *slot)
 {
 	const WorkerCounters *counters = &slot->counters;
-	char *name = get_database_name(slot->database);
-	NameData database;
+	Name database = queue_database_name(slot->database);
 	Datum values[] = {(Datum) 0,
 					  Int32GetDatum(slot->pid),
 					  TimestampTzGetDatum(slot->started_at),
@@ -42,10 +40,9 @@ put_worker(ReturnSetInfo *result, const WorkerSlot *slot)
 					  Int64GetDatum(counters->delivery_failures)};
 	bool nulls[lengthof(values)] = {false};
 
-	if (name == NULL)
+	if (database == NULL)
 		return;
-	namestrcpy(&database, name);
-	values[0] = NameGetDatum(&database);
+	values[0] = NameGetDatum(database);
 	nulls[1] = nulls[2] = slot->pid == 0;
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }

@@ -108,6 +108,7 @@ BEGIN
         RAISE feature_not_supported USING MESSAGE = 'product_shot_json stores nothing',
             HINT = 'Hand in a job with the preset product and a store, or use POST /process-image.';
     END IF;
+    -- What is wrong with them is said before what is wrong with the image.
     PERFORM imgexport.product_recipe(coalesce(options, '{}'));
     RETURN (SELECT imgexport.product_json(jsonb_object_agg(s.name, imgexport.to_base64(s.data)), filename,
                 (SELECT jsonb_build_array(f.width, f.height) FROM @extschema@.img_info(image) AS f),

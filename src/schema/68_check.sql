@@ -9,6 +9,7 @@ DECLARE
     about jsonb;
     place imgexport.store;
     service imgexport.service;
+    trouble text;
 BEGIN
     item := 'version'; ok := true; hint := NULL;
     detail := format('imgexport %s, PostgreSQL %s',
@@ -52,11 +53,10 @@ BEGIN
         detail := concat_ws(', ', service.kind, service.url);
         BEGIN
             PERFORM imgexport.fill_in_secrets(h.value) FROM jsonb_each_text(service.headers) AS h;
-            SELECT u.breaker_open_until IS NULL, concat_ws(', ', detail, u.last_error) INTO ok, detail
-            FROM imgexport.services() u
-            WHERE (u.database, u.service) = (current_database(), service.name) AND u.breaker_open_until > now();
-            ok := coalesce(ok, true);
-            detail := coalesce(detail, concat_ws(', ', service.kind, service.url));
+            trouble := (SELECT u.last_error FROM imgexport.services() u
+                WHERE (u.database, u.service) = (current_database(), service.name) AND u.breaker_open_until > now());
+            ok := trouble IS NULL;
+            detail := concat_ws(', ', detail, trouble);
             hint := CASE WHEN NOT ok THEN 'It failed again and again, and is left alone for a while.' END;
         EXCEPTION WHEN undefined_object THEN
             ok := false;

@@ -13,13 +13,8 @@ our @ISA = ('WebServer');
 sub start
 {
 	my ($class, $port_wanted) = @_;
-	my $pid = open(my $output, '-|', 'python3', 'test/server/services.py',
-		$port_wanted ? ('--port', $port_wanted) : ())
-	  or die "could not start the services: $!";
-	my $line = <$output>;
-	my ($port) = ($line // '') =~ /(\d+)\s*$/ or die 'the services did not say their port';
 
-	return bless { pid => $pid, output => $output, port => $port }, $class;
+	return $class->run($port_wanted, 'test/server/services.py');
 }
 
 # How often a path was asked since the last time, and how many requests there were at once.

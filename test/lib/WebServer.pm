@@ -11,11 +11,18 @@ use IO::Socket::INET;
 sub start
 {
 	my ($class, $folder, $port_wanted) = @_;
-	my $pid = open(my $output, '-|', 'python3', 'test/server/web.py', abs_path($folder),
-		$port_wanted ? ('--port', $port_wanted) : ())
-	  or die "could not start the web server: $!";
+
+	return $class->run($port_wanted, 'test/server/web.py', abs_path($folder));
+}
+
+# Run a server that says its port.
+sub run
+{
+	my ($class, $port_wanted, @program) = @_;
+	my $pid = open(my $output, '-|', 'python3', @program, $port_wanted ? ('--port', $port_wanted) : ())
+	  or die "could not start $program[0]: $!";
 	my $line = <$output>;
-	my ($port) = ($line // '') =~ /(\d+)\s*$/ or die 'the web server did not say its port';
+	my ($port) = ($line // '') =~ /(\d+)\s*$/ or die "$program[0] did not say its port";
 
 	return bless { pid => $pid, output => $output, port => $port }, $class;
 }
