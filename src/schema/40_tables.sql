@@ -48,7 +48,7 @@ INSERT INTO imgexport.preset (name, outputs, description) VALUES
      'WebP inside 128, 256 and 512 pixels, never larger than it was');
 INSERT INTO imgexport.preset (name, recipe, outputs, description) VALUES
     ('product', '["remove_background", "autocrop", "shadow"]',
-     '{"processed": {"format": "png", "options": {"compression": 1}},
+     '{"processed": {"format": "png", "options": {"compression": 4}},
        "grid": {"steps": [{"resize": {"width": 600, "height": 400, "fit": "contain",
                                       "background": "transparent"}}], "format": "png"},
        "detail": {"steps": [{"resize": {"width": 1200, "height": 800, "fit": "contain",
