@@ -3,6 +3,7 @@
 #	make            build everything            make install    and install it
 #	make demo       the main job, on real photographs
 #	make check      every test                  make bench      every benchmark
+#	make attack     every attack on it, slow ones too
 #	make sanitize   the tests that use the helper programs, with ASan and UBSan in them
 #	make valgrind   every operation on every kind of image, in a codec under valgrind
 #	make fuzz       fuzz targets, FUZZ_SECONDS each
@@ -14,10 +15,10 @@ IMGEXPORT_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" imgexpo
 
 # These set up the machine first, so they are answered before PGXS, which may not be there yet
 # (and which has a "check" of its own).
-OWN_GOALS := check demo bench sanitize valgrind fuzz soak parity docs clean-cache
+OWN_GOALS := check attack demo bench sanitize valgrind fuzz soak parity docs clean-cache
 ifneq ($(filter $(OWN_GOALS),$(MAKECMDGOALS)),)
 
-check demo bench sanitize valgrind fuzz soak parity docs:
+check attack demo bench sanitize valgrind fuzz soak parity docs:
 	@test/run $@
 
 clean-cache:

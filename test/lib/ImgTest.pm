@@ -8,7 +8,7 @@ use Cwd qw(abs_path);
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 
-our @EXPORT = qw(new_node photo error_of);
+our @EXPORT = qw(new_node photo error_of slow_checks);
 
 # A started server in which CREATE EXTENSION imgexport was run.  Settings may be given.
 sub new_node
@@ -43,6 +43,12 @@ sub error_of
 		extra_params => [ '-v', 'VERBOSITY=verbose' ]);
 
 	return $code == 0 ? '' : $stderr;
+}
+
+# Whether checks that take long are wanted: by make attack, not by make check.
+sub slow_checks
+{
+	return $ENV{SLOW_CHECKS} ? 1 : 0;
 }
 
 1;
