@@ -53,7 +53,7 @@ SELECT name, headers, request, parameters FROM imgexport.service ORDER BY name;
 SELECT imgexport.set_secret(s, 'key/' || s) FROM unnest('{api4ai,remove.bg,analysis,generate}'::text[]) AS s;
 SELECT s, r.url, r.headers ~ 'key/' AS has_key, regexp_replace(encode(r.body, 'escape'), 'imgexport-[0-9a-f]{32}', 'BOUNDARY', 'g') AS body
 FROM unnest('{api4ai,remove.bg,analysis,generate}'::text[]) AS s,
-     imgexport.service_plan(s, CASE WHEN s = 'generate' THEN '{"prompt": "a \"cat\" {image}"}'::jsonb END, 'postgres') AS p,
+     imgexport.service_plan(s, CASE WHEN s = 'generate' THEN '{"prompt": "a \"cat\" {image}"}'::jsonb END, current_user::regrole) AS p,
      imgexport.service_request(s, p.parameters_in_full, :gif) AS r;
 SELECT r.timeout_ms, r.retries, r.price_micros, r.day_limit_micros, r.day_micros
 FROM imgexport.service_request('generate', '{"prompt": "x"}', :gif) AS r;

@@ -10,10 +10,14 @@
 
 #include <limits.h>
 
+#include "fmgr.h"
 #include "pgtime.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 
 #include "settings.h"
+
+PG_FUNCTION_INFO_V1(imgexport_setting);
 
 Settings settings;
 int settings_helper_generation = 0;
@@ -191,12 +195,6 @@ settings_define(void)
 		DefineCustomStringVariable(row->name, row->description, NULL, row->value, row->fallback,
 								   row->context, 0, row->check, row->assign, NULL);
 	}
-	/* Functions that answer for a server of images set it while they run. */
-	DefineCustomBoolVariable(
-		"imgexport.serves_all",
-		"Whether URLs are made of everybody's images, not only the caller's.", NULL,
-		&settings.serves_all, false, PGC_SUSET,
-		GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL, NULL, NULL);
 	/* What a session's \copy into imgexport.csv_upload remembers between its triggers. */
 	DefineCustomStringVariable("imgexport.uploaded_batch", "The batch of the last upload.",
 							   NULL, &settings.uploaded_batch, "", PGC_USERSET,
@@ -207,4 +205,13 @@ settings_define(void)
 							   GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL,
 							   NULL, NULL);
 	MarkGUCPrefixReserved("imgexport");
+}
+
+/* imgexport.setting(name text) returns text: as SHOW says it */
+Datum
+imgexport_setting(PG_FUNCTION_ARGS)
+{
+	char *name = psprintf("imgexport.%s", text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	PG_RETURN_TEXT_P(cstring_to_text(GetConfigOptionByName(name, NULL, false)));
 }

@@ -34,7 +34,6 @@ typedef struct Settings
 	int helper_max_requests;
 	char *helper_directory; /* "": PostgreSQL's pkglibdir */
 	char *schedule_timezone;
-	bool serves_all;
 	char *uploaded_batch;
 	char *uploaded_products;
 } Settings;

@@ -26,7 +26,7 @@ static WorkerStatement plan_statement = {
 	"SELECT kind, image_format, max_side, apply, metadata_key, parameters_in_full, concurrency"
 	" FROM imgexport.service_plan($1, $2, $3)",
 	3,
-	{TEXTOID, JSONBOID, TEXTOID},
+	{TEXTOID, JSONBOID, REGROLEOID},
 	NULL};
 
 static char *
@@ -49,15 +49,15 @@ json_argument(JsonbContainer *arguments, const char *name)
 
 /* As the worker's own user: the owner of a job does not read what services are like. */
 static void
-execute_plan(const ServiceCall *call, const char *owner)
+execute_plan(const ServiceCall *call)
 {
 	Datum values[] = {CStringGetTextDatum(call->service), JsonbPGetDatum(call->parameters),
-					  CStringGetTextDatum(owner)};
+					  ObjectIdGetDatum(GetUserId())};
 	Oid user;
 	int security_context;
 
 	GetUserIdAndSecContext(&user, &security_context);
-	SetUserIdAndSecContext(GetSessionUserId(), security_context);
+	SetUserIdAndSecContext(worker.user, security_context);
 	worker_execute(&plan_statement, values, call->parameters == NULL ? " n " : NULL);
 	SetUserIdAndSecContext(user, security_context);
 }
@@ -77,7 +77,7 @@ plan_call(Task *task, int output, int step, JsonbContainer *arguments, Datum ima
 						errmsg("argument \"name\" of step \"service\" must not be null")));
 	call->parameters = json_argument(arguments, "parameters");
 	call->fallback = json_argument(arguments, "fallback");
-	execute_plan(call, task->owner);
+	execute_plan(call);
 	kind = worker_text(0, 1);
 	call->is_analysis = strcmp(kind, "analysis") == 0;
 	call->may_skip = on_error != NULL ? strcmp(on_error, STEP_ON_ERROR_SKIP) == 0

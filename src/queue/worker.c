@@ -381,6 +381,7 @@ worker_open(void)
 {
 	snprintf(worker.name, sizeof worker.name, UINT64_FORMAT "/%d/" INT64_FORMAT,
 			 GetSystemIdentifier(), MyProcPid, (int64) MyStartTimestamp);
+	worker.user = GetUserId();
 	worker.tick =
 		AllocSetContextCreate(TopMemoryContext, "imgexport tick", ALLOCSET_DEFAULT_SIZES);
 	worker.jobs =

@@ -14,6 +14,7 @@
 typedef struct Worker
 {
 	char name[64];		/* system identifier/process id/start time: the owner of claims */
+	Oid user;			/* that it runs as */
 	MemoryContext tick; /* emptied in each round */
 	MemoryContext jobs; /* parent of all tasks */
 	dlist_head tasks;

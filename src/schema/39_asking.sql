@@ -1,7 +1,7 @@
 -- Asking a service: what is sent, what is known already, what an answer means.
 
 -- What a step needs to know before it has an image to send.
-CREATE FUNCTION imgexport.service_plan(service text, parameters jsonb, caller name,
+CREATE FUNCTION imgexport.service_plan(service text, parameters jsonb, caller regrole,
         OUT kind text, OUT image_format text, OUT max_side int, OUT apply text,
         OUT metadata_key text, OUT parameters_in_full jsonb, OUT concurrency int)
     LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -39,9 +39,9 @@ BEGIN
     kind := row.kind; image_format := row.image_format; max_side := row.max_side;
     apply := row.apply; metadata_key := row.metadata_key; concurrency := row.concurrency;
 END $$;
-COMMENT ON FUNCTION imgexport.service_plan(text, jsonb, name) IS
+COMMENT ON FUNCTION imgexport.service_plan(text, jsonb, regrole) IS
     'What has to be known of a service before it is asked; parameters with the defaults of those that are left out. caller: who asks. Errors: 42704 no such service, 42501 caller may not use it, 22023 a parameter.';
-REVOKE ALL ON FUNCTION imgexport.service_plan(text, jsonb, name) FROM PUBLIC;
+REVOKE ALL ON FUNCTION imgexport.service_plan(text, jsonb, regrole) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.fill_in_request(template jsonb, parameters jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -282,22 +282,29 @@ COMMENT ON FUNCTION imgexport.fetch_answer(text, boolean, int) IS
 REVOKE ALL ON FUNCTION imgexport.fetch_answer(text, boolean, int) FROM PUBLIC;
 
 -- Who may ask does not read what services are like: these run as their owner.
-CREATE FUNCTION imgexport.describe_service(service text, parameters jsonb,
+CREATE FUNCTION imgexport.describe_service_as(caller regrole, service text, parameters jsonb,
         OUT kind text, OUT image_format text, OUT max_side int, OUT apply text)
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     SELECT p.kind, p.image_format, p.max_side, p.apply INTO kind, image_format, max_side, apply
-    FROM imgexport.service_plan(service, parameters, imgexport.caller()) AS p;
+    FROM imgexport.service_plan(service, parameters, caller) AS p;
 END $$;
+COMMENT ON FUNCTION imgexport.describe_service_as(regrole, text, jsonb) IS
+    'What imgexport.describe_service returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.describe_service_as(regrole, text, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.describe_service(service text, parameters jsonb,
+        OUT kind text, OUT image_format text, OUT max_side int, OUT apply text)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.describe_service(text, jsonb) IS
     'What the caller has to know of a service before asking it. Errors: as imgexport.service_plan.';
 REVOKE ALL ON FUNCTION imgexport.describe_service(text, jsonb) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.ask_service(service text, parameters jsonb, image bytea,
+CREATE FUNCTION imgexport.ask_service_as(caller regrole, service text, parameters jsonb, image bytea,
         OUT answer bytea, OUT result jsonb)
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -305,7 +312,7 @@ DECLARE
     request record;
     found record;
 BEGIN
-    plan := imgexport.service_plan(service, parameters, imgexport.caller());
+    plan := imgexport.service_plan(service, parameters, caller);
     request := imgexport.service_request(service, plan.parameters_in_full, image);
     IF request.url IS NULL THEN
         PERFORM imgexport.count_cached(service);
@@ -324,6 +331,13 @@ BEGIN
         PERFORM imgexport.keep_answer(service, request.request_hash, answer, NULL);
     END IF;
 END $$;
+COMMENT ON FUNCTION imgexport.ask_service_as(regrole, text, jsonb, bytea) IS
+    'What imgexport.ask_service returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.ask_service_as(regrole, text, jsonb, bytea) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.ask_service(service text, parameters jsonb, image bytea,
+        OUT answer bytea, OUT result jsonb)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.ask_service(text, jsonb, bytea) IS
     'Ask a service about an image in its format, and wait: the image that it answers, or the result of an analysis. Errors: IX003 the answer is too large, IX004 out of time, IX005 it failed or its answer is not what its row says, IX006 an address that is refused, 42704, 42501, 22023, 53400 its limit is spent, 55000 it is not enabled.';
 REVOKE ALL ON FUNCTION imgexport.ask_service(text, jsonb, bytea) FROM PUBLIC;

@@ -131,7 +131,7 @@ BEGIN
     ELSIF NOT imgexport.same_bytes(decode(imgexport.url_signature(signed, key.secret), 'hex'),
                                    decode(signature, 'hex')) THEN
         RETURN 'signature does not match';
-    ELSIF to_timestamp(expires::float8) < at - current_setting('imgexport.url_clock_tolerance')::interval THEN
+    ELSIF to_timestamp(expires::float8) < at - imgexport.setting('url_clock_tolerance')::interval THEN
         RETURN 'URL has expired';
     END IF;
     RETURN NULL;
@@ -151,33 +151,22 @@ COMMENT ON FUNCTION imgexport.verify_url(text, timestamptz) IS
     'Whether a signed URL is good at a time, default now; imgexport.verify_url_reason says why not. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.verify_url(text, timestamptz) FROM PUBLIC;
 
--- The role that called, for functions that run as their owner.
-CREATE FUNCTION imgexport.caller() RETURNS name
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+-- Functions with the same name and _as run as the owner of the extension, by the C function
+-- imgexport_as_owner, which tells them who called.  They ask here whose rows that role sees.
+CREATE FUNCTION imgexport.may_see(caller regrole, owner name) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN coalesce(nullif(current_setting('role'), 'none'), session_user)::name;
+    RETURN (SELECT r.rolname = owner OR r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.oid = caller);
 END $$;
-COMMENT ON FUNCTION imgexport.caller() IS
-    'Who calls a function that runs as its owner: the role of SET ROLE, or else of the session. Errors: none.';
-REVOKE ALL ON FUNCTION imgexport.caller() FROM PUBLIC;
-
-CREATE FUNCTION imgexport.may_see(owner name) RETURNS boolean
-    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN current_setting('imgexport.serves_all')::boolean OR owner = imgexport.caller()
-        OR (SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.rolname = imgexport.caller());
-END $$;
-COMMENT ON FUNCTION imgexport.may_see(name) IS
-    'What row-level security says, for functions that run as their owner: whether the caller sees rows of a role; in a server''s answers, of all. Errors: none.';
-REVOKE ALL ON FUNCTION imgexport.may_see(name) FROM PUBLIC;
+COMMENT ON FUNCTION imgexport.may_see(regrole, name) IS
+    'Whether row-level security would show a role''s rows to a caller, for functions that do not run as the caller. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.may_see(regrole, name) FROM PUBLIC;
 
 -- It reads keys that its caller may not, so it looks itself whether the image is the caller's.
-CREATE FUNCTION imgexport.url(image_id uuid, expires_in interval DEFAULT NULL) RETURNS text
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+CREATE FUNCTION imgexport.url_as(caller regrole, image_id uuid, expires_in interval) RETURNS text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -188,7 +177,7 @@ DECLARE
 BEGIN
     SELECT i.owner, i.format, i.store, i.key, i.source_url INTO image
     FROM imgexport.image i WHERE i.image_id = image_id;
-    IF NOT FOUND OR NOT imgexport.may_see(image.owner) THEN
+    IF NOT FOUND OR NOT imgexport.may_see(caller, image.owner) THEN
         RETURN NULL;
     ELSIF image.source_url IS NOT NULL AND image.key IS NULL THEN
         RETURN image.source_url;
@@ -206,6 +195,12 @@ EXCEPTION WHEN object_not_in_prerequisite_state OR undefined_object OR insuffici
     RAISE WARNING USING MESSAGE = 'image has no URL: ' || SQLERRM;
     RETURN NULL;
 END $$;
+COMMENT ON FUNCTION imgexport.url_as(regrole, uuid, interval) IS
+    'What imgexport.url returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.url_as(regrole, uuid, interval) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.url(image_id uuid, expires_in interval DEFAULT NULL) RETURNS text
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.url(uuid, interval) IS
     'The URL of an image of the caller: at its store''s public_url, else the path /static/output/... of a server of images; for a store that signs, or where expires_in is given, the signed path /api/download/..., good for so long, default the store''s url_expires_in. NULL for an image that is not there or another''s, and, with a WARNING, where it could not be signed: never unsigned instead. Errors: 22023 expires_in.';
 REVOKE ALL ON FUNCTION imgexport.url(uuid, interval) FROM PUBLIC;

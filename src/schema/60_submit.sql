@@ -59,7 +59,7 @@ BEGIN
         RAISE WARNING USING
             MESSAGE = 'no worker will run this job',
             HINT = 'Add imgexport to shared_preload_libraries and restart the server.';
-    ELSIF NOT current_setting('imgexport.enabled')::boolean THEN
+    ELSIF NOT imgexport.setting('enabled')::boolean THEN
         RAISE WARNING USING
             MESSAGE = 'no worker runs this job now',
             HINT = 'imgexport.enabled is off.';

@@ -213,7 +213,11 @@ COMMENT ON VIEW imgexport.csv_upload IS
 CREATE FUNCTION imgexport.uploaded_batch() RETURNS uuid
     LANGUAGE sql STABLE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
-AS $$ SELECT nullif(current_setting('imgexport.uploaded_batch'), '')::uuid $$;
+AS $$
+    -- Any session may set it: it names a batch, and does not make it the session's.
+    SELECT b.batch_id FROM imgexport.batch b
+    WHERE b.batch_id = nullif(imgexport.setting('uploaded_batch'), '')::uuid AND b.owner = current_user
+$$;
 COMMENT ON FUNCTION imgexport.uploaded_batch() IS
     'The batch that this session''s last \copy into imgexport.csv_upload has made. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.uploaded_batch() FROM PUBLIC;
@@ -240,7 +244,7 @@ CREATE FUNCTION imgexport.upload_product() RETURNS trigger
 AS $$
 DECLARE
     this_batch uuid := imgexport.uploaded_batch();
-    product int := current_setting('imgexport.uploaded_products')::int;
+    product int := imgexport.setting('uploaded_products')::int;
     bad jsonb;
     wanted int;
 BEGIN

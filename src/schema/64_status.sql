@@ -86,7 +86,7 @@ AS $$
                                      AND depends_on IS NULL) AS oldest
         FROM imgexport.job WHERE state IN ('pending', 'processing'))
     SELECT jsonb_build_object(
-        'status', CASE WHEN NOT current_setting('imgexport.enabled')::boolean THEN 'disabled'
+        'status', CASE WHEN NOT imgexport.setting('enabled')::boolean THEN 'disabled'
                        WHEN EXISTS (SELECT FROM imgexport.workers() w
                                     WHERE w.database = current_database() AND w.pid IS NOT NULL)
                             THEN 'healthy'
@@ -149,7 +149,7 @@ BEGIN
         RETURN format('waiting: queue "%s" does not exist', job.queue);
     ELSIF NOT imgexport.is_preloaded() THEN
         RETURN 'waiting: no worker, for imgexport is not in shared_preload_libraries';
-    ELSIF NOT current_setting('imgexport.enabled')::boolean THEN
+    ELSIF NOT imgexport.setting('enabled')::boolean THEN
         RETURN 'waiting: imgexport.enabled is off';
     ELSIF NOT EXISTS (SELECT FROM imgexport.workers() w
                       WHERE w.database = current_database() AND w.pid IS NOT NULL) THEN

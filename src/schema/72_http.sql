@@ -168,8 +168,8 @@ COMMENT ON FUNCTION imgexport.http_serve(uuid, int8, text, text) IS
     'An image as an answer: its bytes, 304 where the asker has them, or where they are (302). signed_for: seconds that a signed URL is still good for; NULL for a URL without signature. caching: for Cache-Control, default the store''s. etags: If-None-Match. Errors: as imgexport.image_bytes.';
 REVOKE ALL ON FUNCTION imgexport.http_serve(uuid, int8, text, text) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.http_slice(more text, start int8, most int DEFAULT 1048576) RETURNS bytea
-    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
+CREATE FUNCTION imgexport.http_slice_as(caller regrole, more text, start int8, most int) RETURNS bytea
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -185,25 +185,38 @@ BEGIN
     END IF;
     RETURN image.data;
 END $$;
+COMMENT ON FUNCTION imgexport.http_slice_as(regrole, text, int8, int) IS
+    'What imgexport.http_slice returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_slice_as(regrole, text, int8, int) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_slice(more text, start int8, most int DEFAULT 1048576) RETURNS bytea
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_slice(text, int8, int) IS
     'More of a body, from byte start; NULL when the image is gone. more: of the answer. most: bytes, default 1 MB. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_slice(text, int8, int) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.http_static(path text, query text, accept text, etags text)
+CREATE FUNCTION imgexport.http_static_as(caller regrole, path text, query text, accept text, etags text)
     RETURNS imgexport.http_answer
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN imgexport.http_serve(imgexport.http_image_id(path), NULL, NULL, etags);
 END $$;
+COMMENT ON FUNCTION imgexport.http_static_as(regrole, text, text, text, text) IS
+    'What imgexport.http_static returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_static_as(regrole, text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_static(path text, query text, accept text, etags text)
+    RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_static(text, text, text, text) IS
     'GET /static/output/ID.EXT: an image of a store that does not sign. Errors: as imgexport.image_bytes.';
 REVOKE ALL ON FUNCTION imgexport.http_static(text, text, text, text) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.http_download(path text, query text, accept text, etags text)
+CREATE FUNCTION imgexport.http_download_as(caller regrole, path text, query text, accept text, etags text)
     RETURNS imgexport.http_answer
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -216,13 +229,20 @@ BEGIN
         greatest(split_part(split_part(query, 'expires=', 2), '&', 1)::int8 - extract(epoch FROM now())::int8, 0),
         NULL, etags);
 END $$;
+COMMENT ON FUNCTION imgexport.http_download_as(regrole, text, text, text, text) IS
+    'What imgexport.http_download returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_download_as(regrole, text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_download(path text, query text, accept text, etags text)
+    RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_download(text, text, text, text) IS
     'GET /api/download/ID.EXT?expires=...&key=...&signature=...: an image by a signed URL. Errors: as imgexport.image_bytes.';
 REVOKE ALL ON FUNCTION imgexport.http_download(text, text, text, text) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.http_through(path text, query text, accept text, etags text)
+CREATE FUNCTION imgexport.http_through_as(caller regrole, path text, query text, accept text, etags text)
     RETURNS imgexport.http_answer
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -242,6 +262,13 @@ BEGIN
                         imgexport.mime_type(image.format), image.etag),
             imgexport.image_bytes(image.image_id), NULL, NULL, NULL)::imgexport.http_answer;
 END $$;
+COMMENT ON FUNCTION imgexport.http_through_as(regrole, text, text, text, text) IS
+    'What imgexport.http_through returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_through_as(regrole, text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_through(path text, query text, accept text, etags text)
+    RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_through(text, text, text, text) IS
     'GET /api/through/ID, signed: an image of an http store that nobody else can read, fetched now. Errors: as imgexport.image_bytes.';
 REVOKE ALL ON FUNCTION imgexport.http_through(text, text, text, text) FROM PUBLIC;
@@ -297,11 +324,10 @@ COMMENT ON FUNCTION imgexport.iso_time(timestamptz) IS
     'A time as JSON has it: ISO 8601 in UTC, with milliseconds. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.iso_time(timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.http_job_images(path text, query text, accept text, etags text)
+CREATE FUNCTION imgexport.http_job_images_as(caller regrole, path text, query text, accept text, etags text)
     RETURNS imgexport.http_answer
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
-    SET imgexport.serves_all = on
 AS $$
 DECLARE
     batch text := substring(path FROM '^/jobs/([^/]+)/images/?$');
@@ -327,6 +353,13 @@ BEGIN
     RETURN imgexport.http_json(200, jsonb_build_object('jobId', batch, 'total',
         jsonb_array_length(found), 'images', found));
 END $$;
+COMMENT ON FUNCTION imgexport.http_job_images_as(regrole, text, text, text, text) IS
+    'What imgexport.http_job_images returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_job_images_as(regrole, text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_job_images(path text, query text, accept text, etags text)
+    RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_job_images(text, text, text, text) IS
     'GET /jobs/BATCH/images[?product_id=N]: id, url, original_url, converted, size, quality, format, jpg_data (null), created_at of each image. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_job_images(text, text, text, text) FROM PUBLIC;
@@ -346,11 +379,10 @@ COMMENT ON FUNCTION imgexport.accepted_rank(text, text) IS
     'How well a format fits an Accept header: 1 best. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.accepted_rank(text, text) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.http_job_image(path text, query text, accept text, etags text)
+CREATE FUNCTION imgexport.http_job_image_as(caller regrole, path text, query text, accept text, etags text)
     RETURNS imgexport.http_answer
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
-    SET imgexport.serves_all = on
 AS $$
 DECLARE
     parts text[] := regexp_match(path, '^/jobs/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/images/([^/]+?)(?:\.[a-z0-9]{1,5})?$');
@@ -379,15 +411,21 @@ BEGIN
     answer.headers := answer.headers || E'\nVary: Accept';
     RETURN answer;
 END $$;
+COMMENT ON FUNCTION imgexport.http_job_image_as(regrole, text, text, text, text) IS
+    'What imgexport.http_job_image returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_job_image_as(regrole, text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_job_image(path text, query text, accept text, etags text)
+    RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_job_image(text, text, text, text) IS
     'GET /jobs/BATCH/images/ID: the image, in the format of its outputs that fits Accept best, or JSON with original_url where there is none. ID: BATCH_PRODUCT_IMAGE, or an image_id. Errors: as imgexport.image_bytes.';
 REVOKE ALL ON FUNCTION imgexport.http_job_image(text, text, text, text) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.http_status(path text, query text, accept text, etags text)
+CREATE FUNCTION imgexport.http_status_as(caller regrole, path text, query text, accept text, etags text)
     RETURNS imgexport.http_answer
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
-    SET imgexport.serves_all = on
 AS $$
 DECLARE
     batch text := substring(path FROM '^/api/status/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$');
@@ -396,25 +434,39 @@ BEGIN
     RETURN CASE WHEN status IS NULL THEN imgexport.http_error(404, 'there is no such request')
                 ELSE imgexport.http_json(200, status) END;
 END $$;
+COMMENT ON FUNCTION imgexport.http_status_as(regrole, text, text, text, text) IS
+    'What imgexport.http_status returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_status_as(regrole, text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_status(path text, query text, accept text, etags text)
+    RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_status(text, text, text, text) IS
     'GET /api/status/BATCH: what imgexport.status says. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_status(text, text, text, text) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.http_health(path text, query text, accept text, etags text)
+CREATE FUNCTION imgexport.http_health_as(caller regrole, path text, query text, accept text, etags text)
     RETURNS imgexport.http_answer
-    LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT imgexport.http_json(CASE h->>'status' WHEN 'healthy' THEN 200 ELSE 503 END, h)
     FROM imgexport.health() AS h
 $$;
+COMMENT ON FUNCTION imgexport.http_health_as(regrole, text, text, text, text) IS
+    'What imgexport.http_health returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_health_as(regrole, text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_health(path text, query text, accept text, etags text)
+    RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_health(text, text, text, text) IS
     'GET /health: what imgexport.health says, with 503 where no worker runs. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_health(text, text, text, text) FROM PUBLIC;
 
 -- Good for an hour or two, and the same for an hour, so that who asks again finds it in its cache.
-CREATE FUNCTION imgexport.source_path(batch_id uuid, job_id uuid) RETURNS text
-    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
+CREATE FUNCTION imgexport.source_path_as(caller regrole, batch_id uuid, job_id uuid) RETURNS text
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -422,7 +474,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM imgexport.job j
                    WHERE (j.batch_id, j.job_id) = (batch_id, job_id)
                      AND num_nonnulls(j.source, j.source_url) > 0
-                     AND imgexport.may_see(j.owner)) THEN
+                     AND imgexport.may_see(caller, j.owner)) THEN
         RETURN NULL;
     END IF;
     RETURN imgexport.sign_url(format('/api/source/%s/%s', batch_id, job_id),
@@ -430,13 +482,19 @@ BEGIN
 EXCEPTION WHEN object_not_in_prerequisite_state OR undefined_object THEN
     RETURN NULL;
 END $$;
+COMMENT ON FUNCTION imgexport.source_path_as(regrole, uuid, uuid) IS
+    'What imgexport.source_path returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.source_path_as(regrole, uuid, uuid) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.source_path(batch_id uuid, job_id uuid) RETURNS text
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.source_path(uuid, uuid) IS
     'The signed path of the source of a job of the caller; NULL where it is not kept, is another''s, or cannot be signed. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.source_path(uuid, uuid) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.http_source(path text, query text, accept text, etags text)
+CREATE FUNCTION imgexport.http_source_as(caller regrole, path text, query text, accept text, etags text)
     RETURNS imgexport.http_answer
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -464,6 +522,13 @@ BEGIN
                            'Cache-Control: private, max-age=300'), job.source, NULL, NULL,
             NULL)::imgexport.http_answer;
 END $$;
+COMMENT ON FUNCTION imgexport.http_source_as(regrole, text, text, text, text) IS
+    'What imgexport.http_source returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_source_as(regrole, text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_source(path text, query text, accept text, etags text)
+    RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_source(text, text, text, text) IS
     'GET /api/source/BATCH/JOB, signed: what a job was handed in with, or where it was fetched (302). Errors: IX001.';
 REVOKE ALL ON FUNCTION imgexport.http_source(text, text, text, text) FROM PUBLIC;

@@ -78,17 +78,17 @@ COMMENT ON FUNCTION imgexport.variant_recipe(text, text) IS
     'The recipe that options of a variant''s URL stand for: plain, or with commas between them w_, h_ (pixels), fit_, g_ (gravity), bg_ (colour without #), dpr_ (1 to 4), q_ (1 to 100), blur_ (sigma), rot_ (90, 180, 270), gray_1, crop_X-Y-W-H, exp_ (Unix time). Errors: 22023 what is none of them.';
 REVOKE ALL ON FUNCTION imgexport.variant_recipe(text, text) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.variant_url(image_id uuid, options text DEFAULT 'plain',
-        format text DEFAULT 'auto') RETURNS text
-    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
+CREATE FUNCTION imgexport.variant_url_as(caller regrole, image_id uuid, options text,
+        format text) RETURNS text
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     key imgexport.signing_key;
     path text := format('/%s/%s.%s', options, image_id, format);
 BEGIN
-    IF NOT EXISTS (SELECT FROM imgexport.image i WHERE i.image_id = variant_url.image_id
-                     AND i.bytes IS NOT NULL AND imgexport.may_see(i.owner)) THEN
+    IF NOT EXISTS (SELECT FROM imgexport.image i WHERE i.image_id = variant_url_as.image_id
+                     AND i.bytes IS NOT NULL AND imgexport.may_see(caller, i.owner)) THEN
         RETURN NULL;
     ELSIF format NOT IN ('auto', 'jpg', 'png', 'webp', 'avif', 'gif') THEN
         RAISE invalid_parameter_value USING
@@ -98,6 +98,13 @@ BEGIN
     key := imgexport.current_signing_key();
     RETURN '/img/' || key.key_id || '.' || imgexport.url_signature('/img' || path, key.secret) || path;
 END $$;
+COMMENT ON FUNCTION imgexport.variant_url_as(regrole, uuid, text, text) IS
+    'What imgexport.variant_url returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.variant_url_as(regrole, uuid, text, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.variant_url(image_id uuid, options text DEFAULT 'plain',
+        format text DEFAULT 'auto') RETURNS text
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.variant_url(uuid, text, text) IS
     'The signed URL of a variant of an image of the caller, which imgexport-httpd renders when it is asked for. options: as imgexport.variant_recipe has them, default plain. format: jpg, png, webp, avif, gif, or auto, by what the asker accepts (default). NULL for an image that is not there or another''s. Errors: 22023 options or format, 55000 no key to sign with.';
 REVOKE ALL ON FUNCTION imgexport.variant_url(uuid, text, text) FROM PUBLIC;
@@ -109,7 +116,7 @@ AS $$
 DECLARE
     key imgexport.signing_key;
     expires int8 := substring(path FROM '[/,]exp_([0-9]{1,12})[/,]');
-    tolerance interval := current_setting('imgexport.url_clock_tolerance')::interval;
+    tolerance interval := imgexport.setting('url_clock_tolerance')::interval;
 BEGIN
     SELECT k.* INTO key FROM imgexport.signing_key k WHERE k.key_id = split_part(signature, '.', 1);
     RETURN CASE
@@ -140,7 +147,7 @@ BEGIN
         -- A standby can render, and keep nothing.
         bytes := @extschema@.img_apply(imgexport.image_bytes(image_id), imgexport.variant_recipe(options, format));
         RETURN (image.batch_id, image.job_id, image_id, options, format, sha256(bytes), bytes, now(),
-                now() + current_setting('imgexport.variant_lifetime')::interval)::imgexport.variant;
+                now() + imgexport.setting('variant_lifetime')::interval)::imgexport.variant;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended(format('imgexport %s %s %s', image.image_id, options, format), 0));
     SELECT v.* INTO made FROM imgexport.variant v
@@ -152,7 +159,7 @@ BEGIN
     bytes := @extschema@.img_apply(imgexport.image_bytes(image_id), imgexport.variant_recipe(options, format));
     INSERT INTO imgexport.variant AS v (batch_id, job_id, image_id, options, format, sha256, data, expires_at)
     VALUES (image.batch_id, image.job_id, image.image_id, options, format, sha256(bytes), bytes,
-            now() + current_setting('imgexport.variant_lifetime')::interval)
+            now() + imgexport.setting('variant_lifetime')::interval)
     ON CONFLICT ON CONSTRAINT variant_pkey DO UPDATE
         SET sha256 = excluded.sha256, data = excluded.data, created_at = now(), expires_at = excluded.expires_at
     RETURNING v.* INTO made;
@@ -162,9 +169,9 @@ COMMENT ON FUNCTION imgexport.make_variant(uuid, text, text) IS
     'A variant that is kept, or else rendered and kept, by one session at a time; on a standby rendered alone. Errors: 22023 options, as img_apply.';
 REVOKE ALL ON FUNCTION imgexport.make_variant(uuid, text, text) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.http_variant(path text, query text, accept text, etags text)
+CREATE FUNCTION imgexport.http_variant_as(caller regrole, path text, query text, accept text, etags text)
     RETURNS imgexport.http_answer
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -209,6 +216,13 @@ BEGIN
     END IF;
     RETURN (200, headers, variant.data, NULL, NULL, NULL)::imgexport.http_answer;
 END $$;
+COMMENT ON FUNCTION imgexport.http_variant_as(regrole, text, text, text, text) IS
+    'What imgexport.http_variant returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_variant_as(regrole, text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_variant(path text, query text, accept text, etags text)
+    RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_variant(text, text, text, text) IS
     'GET /img/SIGNATURE/OPTIONS/ID.FORMAT: a variant of an image, rendered at most once while it is kept. Errors: as img_apply.';
 REVOKE ALL ON FUNCTION imgexport.http_variant(text, text, text, text) FROM PUBLIC;

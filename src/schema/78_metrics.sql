@@ -148,15 +148,22 @@ CREATE VIEW imgexport.storage_usage WITH (security_invoker) AS
 COMMENT ON VIEW imgexport.storage_usage IS
     'Images and their bytes by store and by the day that they were made on. Of owners who see only their own, their own.';
 
-CREATE FUNCTION imgexport.http_metrics(path text, query text, accept text, etags text)
+CREATE FUNCTION imgexport.http_metrics_as(caller regrole, path text, query text, accept text, etags text)
     RETURNS imgexport.http_answer
-    LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN accept ~* 'application/json' THEN imgexport.http_json(200, imgexport.metrics_json())
         ELSE (200, E'Content-Type: text/plain; version=0.0.4; charset=utf-8\nCache-Control: no-store',
               convert_to(imgexport.metrics_prometheus(), 'UTF8'), NULL, NULL, NULL)::imgexport.http_answer END
 $$;
+COMMENT ON FUNCTION imgexport.http_metrics_as(regrole, text, text, text, text) IS
+    'What imgexport.http_metrics returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_metrics_as(regrole, text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_metrics(path text, query text, accept text, etags text)
+    RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_metrics(text, text, text, text) IS
     'GET /metrics: imgexport.metrics_prometheus, or imgexport.metrics_json where Accept asks for JSON. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_metrics(text, text, text, text) FROM PUBLIC;

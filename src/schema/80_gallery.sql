@@ -77,11 +77,10 @@ COMMENT ON FUNCTION imgexport.gallery(int, int) IS
     'What the gallery page shows: health, queues, totals, and the last batches with their jobs and images. batches, jobs: at most so many, default 20, with 30 jobs of each, the failed ones first. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.gallery(int, int) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.http_gallery(path text, query text, accept text, etags text)
+CREATE FUNCTION imgexport.http_gallery_as(caller regrole, path text, query text, accept text, etags text)
     RETURNS imgexport.http_answer
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
-    SET imgexport.serves_all = on
 AS $$
 DECLARE
     body jsonb := imgexport.gallery();
@@ -93,6 +92,13 @@ BEGIN
     RETURN (200, E'Content-Type: application/json\nCache-Control: no-cache\nETag: ' || etag,
             convert_to(body::text, 'UTF8'), NULL, NULL, NULL)::imgexport.http_answer;
 END $$;
+COMMENT ON FUNCTION imgexport.http_gallery_as(regrole, text, text, text, text) IS
+    'What imgexport.http_gallery returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_gallery_as(regrole, text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_gallery(path text, query text, accept text, etags text)
+    RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_gallery(text, text, text, text) IS
     'GET /api/gallery: what imgexport.gallery says. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_gallery(text, text, text, text) FROM PUBLIC;

@@ -1,0 +1,18 @@
+/*
+ * pins.h
+ *		Settings of the server that must not be what a user has made of them.
+ */
+#ifndef IMGEXPORT_PINS_H
+#define IMGEXPORT_PINS_H
+
+#include "utils/guc.h"
+
+typedef enum PinSet
+{
+	PINS_MEANING, /* those that change what a statement or a text means */
+	PINS_PROCESS  /* also those that could stop or slow a background process */
+} PinSet;
+
+void pins_apply(PinSet set, GucAction action);
+
+#endif
