@@ -8,6 +8,11 @@
 #include "catalog/pg_proc.h"
 #include "utils/acl.h"
 
+/* Can go when 17 is no longer supported: 18 has it, before the declaration, and nothing else. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn _Noreturn
+#endif
+
 /* Can go when 15 is no longer supported: 16 took this out of postgres.h. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"

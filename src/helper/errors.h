@@ -7,6 +7,7 @@
 
 #include "utils/elog.h"
 
+#include "compat.h"
 #include "wire/message.h"
 
 /* Errors that applications catch. */
@@ -36,6 +37,6 @@ HelperError *helper_error(int sqlstate, bool retryable, const char *message, con
 						  const char *hint);
 HelperError *helper_error_of_failure(const Failure *failure);
 bool sqlstate_is_retryable(int sqlstate);
-void helper_error_raise(const HelperError *error) pg_attribute_noreturn();
+pg_noreturn extern void helper_error_raise(const HelperError *error);
 
 #endif

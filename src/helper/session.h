@@ -5,6 +5,7 @@
 #ifndef IMGEXPORT_HELPER_SESSION_H
 #define IMGEXPORT_HELPER_SESSION_H
 
+#include "compat.h"
 #include "helper/helper.h"
 
 /*
@@ -18,6 +19,6 @@ void session_request(HelperKind kind, FrameType type, const void *body, Size siz
 					 const int *fds, int fd_count, int timeout_ms, AnswerHandler handler,
 					 void *state);
 const char *session_about(HelperKind kind);
-void session_broken(const char *what) pg_attribute_noreturn();
+pg_noreturn extern void session_broken(const char *what);
 
 #endif

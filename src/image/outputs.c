@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
+#include "compat.h"
 #include "image/outputs.h"
 #include "image/step.h"
 
@@ -49,8 +50,8 @@ enum
 	CONVERT_OPTIONS
 };
 
-static void
-pg_attribute_noreturn() raise_key(const char *output, const char *key, const char *what)
+pg_noreturn static void
+raise_key(const char *output, const char *key, const char *what)
 {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("\"%s\" of output \"%s\" must be %s", key, output, what)));

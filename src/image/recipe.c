@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 #include "utils/varlena.h"
 
+#include "compat.h"
 #include "helper/guarded.h"
 #include "image/recipe.h"
 #include "image/step.h"
@@ -53,8 +54,8 @@ nearest_name(const char *name, const char *const *candidates, int count)
 	return nearest;
 }
 
-static void
-pg_attribute_noreturn() raise_shape(int index, const char *what)
+pg_noreturn static void
+raise_shape(int index, const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

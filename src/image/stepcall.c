@@ -193,8 +193,8 @@ check_keys(const StepFunction *function, JsonbContainer *arguments)
 	}
 }
 
-static void
-pg_attribute_noreturn() raise_type(const StepFunction *function, int index)
+pg_noreturn static void
+raise_type(const StepFunction *function, int index)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -65,7 +65,7 @@ wait_for(long ms)
 
 /* NULL: it failed */
 static bytea *
-call_once(const char *name, const FetchRequest *request, int upload, int concurrency,
+ask_once(const char *name, const FetchRequest *request, int upload, int concurrency,
 		  const ServicePrice *price, HelperError **error)
 {
 	TimestampTz start;
@@ -106,7 +106,7 @@ call(const char *name, const FetchRequest *request, int upload, int concurrency,
 	{
 		HelperError *error;
 		long wait_ms;
-		bytea *answer = call_once(name, request, upload, concurrency, price, &error);
+		bytea *answer = ask_once(name, request, upload, concurrency, price, &error);
 
 		if (error == NULL)
 			return answer;

@@ -8,6 +8,8 @@
 #include "common/sha2.h"
 #include "fmgr.h"
 
+#include "compat.h"
+
 PG_FUNCTION_INFO_V1(imgexport_hmac_sha256);
 PG_FUNCTION_INFO_V1(imgexport_same_bytes);
 
