@@ -66,7 +66,7 @@ wait_for(long ms)
 /* NULL: it failed */
 static bytea *
 ask_once(const char *name, const FetchRequest *request, int upload, int concurrency,
-		  const ServicePrice *price, HelperError **error)
+		 const ServicePrice *price, HelperError **error)
 {
 	TimestampTz start;
 	FetchAnswer answer;
