@@ -4,7 +4,10 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
+
 #include "helper/errors.h"
+#include "helper/presentable.h"
 
 typedef struct FailureMapping
 {
@@ -27,22 +30,10 @@ static const FailureMapping mappings[] = {
 	[FAILURE_MEMORY] = {ERRCODE_OUT_OF_MEMORY, true},
 };
 
-/* A copy fit for any encoding and for one line of a log: a helper's texts prove nothing. */
 static char *
-printable(const char *text)
+presentable_or_null(const char *text)
 {
-	char *copy = pstrdup(text);
-
-	for (char *c = copy; *c != '\0'; c++)
-		if ((unsigned char) *c < ' ' || (unsigned char) *c > '~')
-			*c = '?';
-	return copy;
-}
-
-static char *
-printable_or_null(const char *text)
-{
-	return text == NULL || text[0] == '\0' ? NULL : printable(text);
+	return text == NULL || text[0] == '\0' ? NULL : presentable(text);
 }
 
 /* A new error in the current memory context; texts are copied, NULL detail and hint allowed. */
@@ -57,10 +48,26 @@ helper_error(int sqlstate, bool retryable, const char *message, const char *deta
 	error->output = -1;
 	error->step = -1;
 	error->step_name = pstrdup("");
-	error->message = printable(message);
-	error->detail = printable_or_null(detail);
-	error->hint = printable_or_null(hint);
+	error->message = presentable(message);
+	error->detail = presentable_or_null(detail);
+	error->hint = presentable_or_null(hint);
 	return error;
+}
+
+/* A copy that belongs to a context, texts and all. */
+HelperError *
+helper_error_copy(const HelperError *error, MemoryContext owner)
+{
+	HelperError *copy = MemoryContextAlloc(owner, sizeof *copy);
+
+	*copy = *error;
+	copy->step_name = MemoryContextStrdup(owner, error->step_name);
+	copy->message = MemoryContextStrdup(owner, error->message);
+	if (error->detail != NULL)
+		copy->detail = MemoryContextStrdup(owner, error->detail);
+	if (error->hint != NULL)
+		copy->hint = MemoryContextStrdup(owner, error->hint);
+	return copy;
 }
 
 /* The error a helper's report stands for, in the current memory context. */
@@ -68,12 +75,13 @@ HelperError *
 helper_error_of_failure(const Failure *failure)
 {
 	const FailureMapping *mapping = &mappings[failure->kind];
-	HelperError *error = helper_error(mapping->sqlstate, mapping->retryable, failure->message,
-									  failure->detail, failure->hint);
+	HelperError *error =
+		helper_error(mapping->sqlstate, mapping->retryable, presentable_ascii(failure->message),
+					 presentable_ascii(failure->detail), presentable_ascii(failure->hint));
 
 	error->output = failure->output;
 	error->step = failure->step;
-	error->step_name = printable(failure->step_name);
+	error->step_name = presentable_ascii(failure->step_name);
 	error->http_status = failure->http_status;
 	error->retry_after_s = failure->retry_after_s;
 	return error;

@@ -35,6 +35,7 @@ typedef struct HelperError
 
 HelperError *helper_error(int sqlstate, bool retryable, const char *message, const char *detail,
 						  const char *hint);
+HelperError *helper_error_copy(const HelperError *error, MemoryContext owner);
 HelperError *helper_error_of_failure(const Failure *failure);
 bool sqlstate_is_retryable(int sqlstate);
 pg_noreturn extern void helper_error_raise(const HelperError *error);

@@ -13,6 +13,7 @@
 
 #include "compat.h"
 #include "helper/bulk.h"
+#include "helper/presentable.h"
 #include "helper/session.h"
 #include "image/render.h"
 #include "settings.h"
@@ -223,7 +224,7 @@ take_output(RenderAnswer *answer, const Frame *frame)
 		return NULL;
 	}
 	rendering->data = bulk_read(frame->fds[0], output.length);
-	strlcpy(rendering->format, output.format, sizeof rendering->format);
+	presentable_copy(rendering->format, output.format, sizeof rendering->format);
 	rendering->width = output.width;
 	rendering->height = output.height;
 	rendering->pages = output.pages;
@@ -255,12 +256,10 @@ static const char *
 take_warning(RenderAnswer *answer, const Frame *frame)
 {
 	Warning warning;
-	HelperError *cleaned;
 
 	if (!unpack_warning(frame->body, frame->size, &warning))
 		return "a warning that is none";
-	cleaned = helper_error(0, false, warning.message, NULL, NULL);
-	answer->warnings = lappend(answer->warnings, cleaned->message);
+	answer->warnings = lappend(answer->warnings, presentable_ascii(warning.message));
 	return NULL;
 }
 

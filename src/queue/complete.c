@@ -274,8 +274,7 @@ write_down_alone(Task *task)
 	error = run_guarded(write_down, alone, task->context);
 	if (error != NULL)
 	{
-		task->failed_in = TASK_DONE;
-		task->error = error;
+		task_fail(task, error);
 		task->on_error = ON_ERROR_FAIL;
 		outcome_decide(task);
 		error = run_guarded(write_down, alone, task->context);

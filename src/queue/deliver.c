@@ -113,8 +113,7 @@ delivery_done(void *owner, const Fetched *fetched, int fd, HelperError *error)
 	/* Whatever a receiver answers, it may answer otherwise later. */
 	if (error != NULL)
 		error->retryable = delivery->http_status != HTTP_GONE;
-	delivery->item.error = error;
-	delivery->item.done = true;
+	outbox_done(&delivery->item, error);
 }
 
 static void
@@ -201,7 +200,7 @@ static void
 write_down(void *argument)
 {
 	Delivery *delivery = argument;
-	HelperError *error = delivery->item.error;
+	const HelperError *error = delivery->item.error;
 	bool again =
 		error != NULL && error->retryable && delivery->item.attempts <= lengthof(delays_s);
 	TimestampTz now = GetCurrentTimestamp();

@@ -10,6 +10,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "helper/presentable.h"
 #include "queue/hosts.h"
 #include "queue/shmem.h"
 
@@ -104,7 +105,7 @@ hosts_failed(const char *host, const HelperError *error)
 		return;
 	slot->running--;
 	slot->failed++;
-	strlcpy(slot->last_error, error->message, sizeof slot->last_error);
+	presentable_copy(slot->last_error, error->message, sizeof slot->last_error);
 	if (error->retryable)
 		breaker_count_failure(&slot->breaker);
 	else

@@ -28,6 +28,8 @@
 /* Answers of an S3 are small. */
 #define ANSWER_MAX_BYTES (1 << 20)
 
+#define UPLOAD_ID_MAX_BYTES 1024
+
 typedef enum Stage
 {
 	STAGE_PLAN,	 /* its key is not known yet */
@@ -160,15 +162,18 @@ objects_has(const char *store, const char *key)
 	return false;
 }
 
+/* The error may be anywhere: in SPI's memory, or in that of a transfer. */
 static void
-fail(Task *task, HelperError *error)
+fail(Task *task, const HelperError *error)
 {
+	HelperError told = *error;
+
 	objects_drop(task);
 	/* Whatever a store answers, it may answer otherwise later. */
-	error->retryable = true;
-	error->message =
+	told.retryable = true;
+	told.message =
 		psprintf("could not store an output in \"%s\": %s", task->store, error->message);
-	task_fail(task, error);
+	task_fail(task, &told);
 }
 
 static void
@@ -212,6 +217,18 @@ part_count(const Object *object)
 	return (int) ((length_of(object) + object->part_bytes - 1) / object->part_bytes);
 }
 
+/* What a store calls an upload goes into a row and into URLs. */
+static bool
+is_upload_id(const char *id)
+{
+	if (id == NULL || id[0] == '\0' || strlen(id) > UPLOAD_ID_MAX_BYTES)
+		return false;
+	for (; *id != '\0'; id++)
+		if (*id <= ' ' || *id > '~')
+			return false;
+	return true;
+}
+
 static HelperError *
 take_answer(Object *object, const Fetched *fetched, const char *answer)
 {
@@ -219,7 +236,7 @@ take_answer(Object *object, const Fetched *fetched, const char *answer)
 	{
 		case STAGE_BEGIN:
 			object->upload_id = between(answer, "<UploadId>", "</UploadId>");
-			if (object->upload_id == NULL)
+			if (!is_upload_id(object->upload_id))
 				return strange_answer("begins");
 			object->parts = makeStringInfo();
 			object->part = 1;
@@ -248,6 +265,7 @@ static void
 object_done(void *owner, const Fetched *fetched, int fd, HelperError *error)
 {
 	Object *object = owner;
+	MemoryContext before = MemoryContextSwitchTo(object->task->context);
 
 	object->transfer = NULL;
 	if (error == NULL)
@@ -259,6 +277,7 @@ object_done(void *owner, const Fetched *fetched, int fd, HelperError *error)
 	}
 	if (error != NULL)
 		fail(object->task, error);
+	MemoryContextSwitchTo(before);
 }
 
 static void

@@ -36,16 +36,22 @@ outbox_add(Outbox *outbox, uint64 row, Size size)
 	return item;
 }
 
+/* It is over.  error is copied, wherever it is; NULL: it went well. */
+void
+outbox_done(OutboxItem *item, const HelperError *error)
+{
+	item->error = error == NULL ? NULL : helper_error_copy(error, item->context);
+	item->done = true;
+}
+
 /* Begin what is to be done, in a subtransaction and the item's context; an error ends it. */
 void
 outbox_begin(OutboxItem *item, void (*begin)(void *))
 {
 	HelperError *error = run_guarded(begin, item, item->context);
 
-	if (error == NULL)
-		return;
-	item->error = error;
-	item->done = true;
+	if (error != NULL)
+		outbox_done(item, error);
 }
 
 /* Is there something for outbox_finish to write down? */

@@ -19,7 +19,7 @@ typedef struct OutboxItem
 	pg_uuid_t id;
 	int attempts;
 	bool done;
-	HelperError *error; /* NULL: it went well */
+	const HelperError *error; /* NULL: it went well; a copy of its own */
 } OutboxItem;
 
 typedef struct Outbox
@@ -43,6 +43,7 @@ enum
 };
 
 void *outbox_add(Outbox *outbox, uint64 row, Size size);
+void outbox_done(OutboxItem *item, const HelperError *error);
 void outbox_begin(OutboxItem *item, void (*begin)(void *));
 bool outbox_is_waiting(const Outbox *outbox);
 void outbox_finish(Outbox *outbox, const char *activity, void (*write_down)(void *));

@@ -128,8 +128,8 @@ removal_done(void *owner, const Fetched *fetched, int fd, HelperError *error)
 
 	if (fd >= 0)
 		close(fd);
-	removal->item.error = error != NULL && error->http_status == HTTP_NOT_FOUND ? NULL : error;
-	removal->item.done = true;
+	outbox_done(&removal->item,
+				error != NULL && error->http_status == HTTP_NOT_FOUND ? NULL : error);
 }
 
 /* In a subtransaction, in the removal's context. */
@@ -194,7 +194,7 @@ static void
 write_down(void *argument)
 {
 	Removal *removal = argument;
-	HelperError *error = removal->item.error;
+	const HelperError *error = removal->item.error;
 	bool again = removal->busy || removal->item.attempts <= lengthof(delays_s);
 	int64 delay_ms = removal->busy ? BUSY_DELAY_MS
 					 : again	   ? delays_s[removal->item.attempts - 1] * INT64CONST(1000)

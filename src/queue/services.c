@@ -13,6 +13,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+#include "helper/presentable.h"
 #include "queue/services.h"
 
 PG_FUNCTION_INFO_V1(imgexport_services);
@@ -255,7 +256,7 @@ service_failed(const char *name, const ServicePrice *price, const HelperError *e
 		return;
 	end(slot, false, ms);
 	spend(slot, -price->price);
-	strlcpy(slot->last_error, error->message, sizeof slot->last_error);
+	presentable_copy(slot->last_error, error->message, sizeof slot->last_error);
 	if (!error->retryable)
 		breaker_close(&slot->breaker);
 	else if (error->http_status != TOO_MANY_REQUESTS)

@@ -9,8 +9,12 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "helper/presentable.h"
 #include "queue/calls.h"
 #include "queue/task.h"
+
+/* Further ones say nothing new. */
+#define WARNINGS_MAX 500
 
 static void
 close_input(TaskInput *input)
@@ -57,11 +61,11 @@ task_free(Task *task)
 	MemoryContextDelete(task->context);
 }
 
-/* error: in the task's context */
+/* The task has failed; error is copied, wherever it is. */
 void
-task_fail(Task *task, HelperError *error)
+task_fail(Task *task, const HelperError *error)
 {
-	task->error = error;
+	task->error = helper_error_copy(error, task->context);
 	task->failed_in = task->state;
 	task_done(task);
 }
@@ -77,13 +81,17 @@ task_close_inputs(Task *task)
 	close_input(&task->base);
 }
 
-/* Note what the job goes on without; once, though a recipe may be evaluated again. */
+/*
+ * Note what the job goes on without; once, though a recipe may be evaluated again, and whatever
+ * the text is made of, as a text that a row may hold.
+ */
 void
 task_warn(Task *task, const char *format, ...)
 {
 	MemoryContext before = MemoryContextSwitchTo(task->context);
 	StringInfoData text;
 	ListCell *cell;
+	char *warning;
 
 	initStringInfo(&text);
 	for (;;)
@@ -98,11 +106,13 @@ task_warn(Task *task, const char *format, ...)
 			break;
 		enlargeStringInfo(&text, needed);
 	}
+	warning = presentable(text.data);
+	pfree(text.data);
 	foreach (cell, task->warnings)
-		if (strcmp(lfirst(cell), text.data) == 0)
+		if (strcmp(lfirst(cell), warning) == 0)
 			break;
-	if (cell == NULL)
-		task->warnings = lappend(task->warnings, text.data);
+	if (cell == NULL && list_length(task->warnings) < WARNINGS_MAX)
+		task->warnings = lappend(task->warnings, warning);
 	MemoryContextSwitchTo(before);
 }
 

@@ -5,6 +5,9 @@
  *	FETCHING -> READY -> WAITING -> RENDERING -> STORING -> DONE
  *
  * A job with its bytes in the row starts READY; what is kept in the table is never STORING.
+ * Whatever a task points to is its own: made in its context, by functions that take the task and
+ * copy what they are given.  No text of a transaction, of SPI or of a frame is ever kept.
+ *
  * Where its recipe asks a service, what is rendered first is the image that is sent; then it
  * is CALLING, and READY once more.  A failure leads from anywhere to DONE.
  */
@@ -104,7 +107,7 @@ typedef struct Task
 	RenderAnswer answer;
 	Object *objects; /* of each output, once they are on their way; see objects.c */
 	TimestampTz storing_since;
-	HelperError *error; /* the job has failed */
+	const HelperError *error; /* the job has failed; a copy of its own, see task_fail */
 	TaskState failed_in;
 	List *warnings; /* of char * */
 	TimestampTz claimed_at;
@@ -118,7 +121,7 @@ typedef struct Task
 
 Task *task_new(MemoryContext parent);
 void task_free(Task *task);
-void task_fail(Task *task, HelperError *error);
+void task_fail(Task *task, const HelperError *error);
 void task_warn(Task *task, const char *format, ...) pg_attribute_printf(2, 3);
 void task_close_inputs(Task *task);
 void task_done(Task *task);
