@@ -28,7 +28,7 @@ static WorkerStatement claim_statement = {
 	" due AS MATERIALIZED ("
 	" SELECT j.*, room.host_limit FROM room, LATERAL ("
 	"  SELECT batch_id, job_id, host, priority, run_at FROM imgexport.job"
-	"  WHERE state = 'pending' AND depends_on IS NULL AND NOT milestone AND queue = room.queue "
+	"  WHERE state = 'pending' AND NOT blocked AND NOT milestone AND queue = room.queue "
 	"AND run_at <= $7"
 	"  AND (deadline IS NULL OR deadline > $7)"
 	"  AND (host IS NULL OR NOT EXISTS (SELECT FROM busy WHERE busy.host = job.host"

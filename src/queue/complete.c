@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "helper/guarded.h"
+#include "queue/dependencies.h"
 #include "queue/outcome.h"
 #include "queue/presets.h"
 #include "queue/worker.h"
@@ -76,8 +77,9 @@ static WorkerStatement complete_statement = {
 	" WHERE finished_at IS NOT NULL AND webhook_url IS NOT NULL"
 	" UNION ALL SELECT batch_id, job_id, owner, webhook_url, 'job.' || state FROM done"
 	" WHERE state <> 'pending' AND webhook_url IS NOT NULL"
-	" RETURNING delivery_id)"
-	" SELECT batch_id, job_id, (SELECT count(*) FROM told) FROM done",
+	" RETURNING delivery_id)" FREE_DEPENDENTS(
+		"done", "e.state <> 'pending'") " SELECT batch_id, job_id, (SELECT count(*) FROM told) "
+										"FROM done",
 	3,
 	{JSONBOID, TEXTOID, TIMESTAMPTZOID},
 	NULL};
@@ -345,6 +347,8 @@ count(const Task *task)
 		return;
 	counters->completed += task->outcome == OUTCOME_COMPLETED;
 	counters->failed += task->outcome == OUTCOME_FAILED;
+	if (task->outcome == OUTCOME_FAILED)
+		dependencies_recheck();
 	counters->retried += task->outcome == OUTCOME_RETRIED;
 	counters->warned += task->outcome == OUTCOME_COMPLETED && task->warnings != NIL;
 	counters->fetch_ms += ms_between(task->claimed_at, task->fetched_at);

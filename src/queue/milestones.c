@@ -7,6 +7,7 @@
 #include "catalog/pg_type.h"
 #include "utils/timestamp.h"
 
+#include "queue/dependencies.h"
 #include "queue/worker.h"
 
 /* At a time. */
@@ -16,7 +17,7 @@
 static WorkerStatement pass_statement = {
 	"WITH due AS MATERIALIZED ("
 	" SELECT batch_id, job_id FROM imgexport.job"
-	" WHERE state = 'pending' AND depends_on IS NULL AND milestone AND run_at <= $1"
+	" WHERE state = 'pending' AND NOT blocked AND milestone AND run_at <= $1"
 	" AND (deadline IS NULL OR deadline > $1)"
 	" AND EXISTS (SELECT FROM imgexport.queue q WHERE q.name = job.queue AND NOT q.paused)"
 	" ORDER BY run_at LIMIT " MILESTONES_MAX " FOR UPDATE SKIP LOCKED),"
@@ -37,8 +38,9 @@ static WorkerStatement pass_statement = {
 	" WHERE finished_at IS NOT NULL AND webhook_url IS NOT NULL"
 	" UNION ALL SELECT batch_id, job_id, owner, webhook_url, 'job.completed' FROM done"
 	" WHERE webhook_url IS NOT NULL"
-	" RETURNING delivery_id)"
-	" SELECT notify, batch_id::text, job_id::text, (SELECT count(*) FROM told) FROM done",
+	" RETURNING delivery_id)" FREE_DEPENDENTS(
+		"done", "true") " SELECT notify, batch_id::text, job_id::text, (SELECT count(*) FROM "
+						"told) FROM done",
 	1,
 	{TIMESTAMPTZOID},
 	NULL};

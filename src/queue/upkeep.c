@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "queue/dependencies.h"
 #include "queue/hosts.h"
 #include "queue/worker.h"
 #include "settings.h"
@@ -38,8 +39,9 @@
 	" WHERE finished_at IS NOT NULL AND webhook_url IS NOT NULL"                               \
 	" UNION ALL SELECT batch_id, job_id, owner, webhook_url, 'job.failed' FROM ended"          \
 	" WHERE state = 'failed' AND webhook_url IS NOT NULL"                                      \
-	" RETURNING delivery_id)"                                                                  \
-	" SELECT batch_id, (SELECT count(*) FROM told) FROM ended"
+	" RETURNING delivery_id)" FREE_DEPENDENTS(                                                 \
+		"ended", "e.state = 'failed'") " SELECT state = 'failed', (SELECT count(*) FROM "      \
+									   "told) FROM ended"
 
 /*
  * $2 is what names of this server's workers begin with, $3 our own.  A worker of this
@@ -79,18 +81,24 @@ static WorkerStatement renew_statement = {
 /* The queues that pending jobs name, found by skipping through the index. */
 static WorkerStatement orphan_statement = {
 	"WITH RECURSIVE named AS ("
-	" (SELECT queue FROM imgexport.job WHERE state = 'pending' AND depends_on IS NULL"
+	" (SELECT queue FROM imgexport.job WHERE state = 'pending' AND NOT blocked"
 	"  ORDER BY queue LIMIT 1)"
 	" UNION ALL"
 	" SELECT (SELECT j.queue FROM imgexport.job j WHERE j.state = 'pending'"
-	"  AND j.depends_on IS NULL AND j.queue > named.queue ORDER BY j.queue LIMIT 1)"
+	"  AND NOT j.blocked AND j.queue > named.queue ORDER BY j.queue LIMIT 1)"
 	" FROM named WHERE named.queue IS NOT NULL),"
+	" lost AS MATERIALIZED ("
+	" SELECT queue FROM (SELECT queue FROM named WHERE queue IS NOT NULL LIMIT " UPKEEP_MAX
+	") n"
+	" WHERE NOT EXISTS (SELECT FROM imgexport.queue q WHERE q.name = n.queue)),"
 	" ended AS ("
 	" UPDATE imgexport.job SET state = 'failed', finished_at = $1, error_code = '22023',"
 	" error = format('queue \"%s\" does not exist', queue)"
-	" WHERE state = 'pending' AND depends_on IS NULL AND queue IN ("
-	"  SELECT queue FROM named WHERE queue IS NOT NULL"
-	"  AND NOT EXISTS (SELECT FROM imgexport.queue q WHERE q.name = named.queue))"
+	" WHERE (batch_id, job_id) IN ("
+	"  SELECT o.batch_id, o.job_id FROM lost, LATERAL ("
+	"   SELECT batch_id, job_id FROM imgexport.job j"
+	"   WHERE j.state = 'pending' AND NOT j.blocked AND j.queue = lost.queue"
+	"   LIMIT " UPKEEP_MAX " FOR UPDATE SKIP LOCKED) o LIMIT " UPKEEP_MAX ")"
 	" RETURNING batch_id, job_id, owner, webhook_url, state)" COUNT_ENDED,
 	1,
 	{TIMESTAMPTZOID},
@@ -108,22 +116,28 @@ static WorkerStatement deadline_statement = {
 	{TIMESTAMPTZOID},
 	NULL};
 
-/* What jobs wait for, without what is completed; with one that failed they fail too. */
+/*
+ * Some jobs of each owner that have not been settled: those that wait for nothing any more can
+ * start, and with a dependency that was not completed they fail.
+ */
 static WorkerStatement dependency_statement = {
-	"WITH waiting AS MATERIALIZED ("
-	" SELECT batch_id, job_id, depends_on FROM imgexport.job"
-	" WHERE state = 'pending' AND depends_on IS NOT NULL FOR UPDATE SKIP LOCKED),"
-	" settled AS ("
-	" SELECT w.batch_id, w.job_id,"
-	"  array_agg(d.id) FILTER (WHERE o.state IN ('pending', 'processing')) AS open,"
-	"  min(d.id::text) FILTER (WHERE o.state IS NULL OR o.state IN ('failed', 'cancelled'))"
-	"   AS broken"
-	" FROM waiting w CROSS JOIN LATERAL unnest(w.depends_on) AS d(id)"
-	" LEFT JOIN imgexport.job o ON o.batch_id = w.batch_id AND o.job_id = d.id"
-	" GROUP BY w.batch_id, w.job_id, w.depends_on"
-	" HAVING count(*) <> count(*) FILTER (WHERE o.state IN ('pending', 'processing'))),"
+	"WITH RECURSIVE owners AS ("
+	" (SELECT owner FROM imgexport.job WHERE state = 'pending' AND blocked"
+	"  AND waits_for IS NULL ORDER BY owner LIMIT 1)"
+	" UNION ALL"
+	" SELECT (SELECT j.owner FROM imgexport.job j WHERE j.state = 'pending' AND j.blocked"
+	"  AND j.waits_for IS NULL AND j.owner > owners.owner ORDER BY j.owner LIMIT 1)"
+	" FROM owners WHERE owners.owner IS NOT NULL),"
+	" unsettled AS MATERIALIZED ("
+	" SELECT u.* FROM owners, LATERAL ("
+	"  SELECT batch_id, job_id, depends_on, dependencies_done FROM imgexport.job j"
+	"  WHERE j.state = 'pending' AND j.blocked AND j.waits_for IS NULL"
+	"  AND j.owner = owners.owner LIMIT " DEPENDENTS_MAX " FOR UPDATE SKIP LOCKED) u),"
+	" settled AS MATERIALIZED ("
+	" SELECT u.batch_id, u.job_id, n.done, n.waits_for, n.broken FROM unsettled u,"
+	"  LATERAL imgexport.next_dependency(u.batch_id, u.depends_on, u.dependencies_done) n),"
 	" ended AS ("
-	" UPDATE imgexport.job j SET depends_on = s.open,"
+	" UPDATE imgexport.job j SET dependencies_done = s.done, waits_for = s.waits_for,"
 	" state = CASE WHEN s.broken IS NULL THEN j.state ELSE 'failed' END,"
 	" finished_at = CASE WHEN s.broken IS NOT NULL THEN $1 END,"
 	" error_code = CASE WHEN s.broken IS NOT NULL THEN '55000' END,"
@@ -146,13 +160,15 @@ static WorkerStatement recover_removals_statement = {
 /* When there is something to do next, by kind; a job that is due may still wait for room. */
 static WorkerStatement next_statement = {
 	"SELECT (SELECT min(run_at) FROM imgexport.job"
-	"  WHERE state = 'pending' AND depends_on IS NULL AND run_at > $1),"
+	"  WHERE state = 'pending' AND NOT blocked AND run_at > $1),"
 	" (SELECT min(deadline) FROM imgexport.job WHERE state = 'pending' AND deadline IS NOT "
 	"NULL),"
 	" (SELECT min(next_run) FROM imgexport.schedule WHERE enabled),"
 	" (SELECT min(run_at) FROM imgexport.delivery WHERE state = 'pending'),"
 	" (SELECT min(run_at) FROM imgexport.removal WHERE state = 'pending'),"
-	" EXISTS (SELECT FROM imgexport.job WHERE state = 'pending' AND depends_on IS NOT NULL)",
+	" EXISTS (SELECT FROM imgexport.job"
+	"  WHERE state = 'pending' AND blocked AND waits_for IS NULL),"
+	" EXISTS (SELECT FROM imgexport.job WHERE state = 'pending' AND blocked)",
 	1,
 	{TIMESTAMPTZOID},
 	NULL};
@@ -169,6 +185,9 @@ static WorkerStatement next_lease_statement = {
 	{TEXTOID},
 	NULL};
 
+/* The column of a statement that ends with COUNT_ENDED. */
+#define ENDED_FAILED 1
+
 /* The columns of next_statement. */
 enum
 {
@@ -178,8 +197,29 @@ enum
 	NEXT_DELIVERY,
 	NEXT_REMOVAL,
 	NEXT_DEPENDENCY,
-	NEXT_COUNT = NEXT_DEPENDENCY
+	NEXT_BLOCKED,
+	NEXT_COUNT = NEXT_BLOCKED
 };
+
+/* Returns how many jobs were changed; where some have failed, others may depend on them. */
+static uint64
+end_jobs(WorkerStatement *statement, Datum *values)
+{
+	uint64 rows = worker_execute(statement, values, NULL);
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		bool is_null;
+
+		if (DatumGetBool(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+									   ENDED_FAILED, &is_null)))
+		{
+			dependencies_recheck();
+			break;
+		}
+	}
+	return rows;
+}
 
 static void
 recover(TimestampTz now)
@@ -189,7 +229,7 @@ recover(TimestampTz now)
 		TimestampTzGetDatum(now),
 		PointerGetDatum(cstring_to_text_with_len(worker.name, slash - worker.name + 1)),
 		CStringGetTextDatum(worker.name)};
-	uint64 taken = worker_execute(&recover_statement, values, NULL);
+	uint64 taken = end_jobs(&recover_statement, values);
 
 	if (taken > 0)
 	{
@@ -222,7 +262,7 @@ find_next(TimestampTz now, TimestampTz *next)
 		bool is_null;
 		Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i, &is_null);
 
-		if (i == NEXT_DEPENDENCY)
+		if (i == NEXT_DEPENDENCY || i == NEXT_BLOCKED)
 			next[i] = DatumGetBool(value) ? now : 0;
 		else
 			next[i] = is_null ? 0 : DatumGetTimestampTz(value);
@@ -243,9 +283,11 @@ tidy(const TimestampTz *next, TimestampTz now)
 	uint64 changed = 0;
 
 	if (is_due(next, NEXT_DEADLINE, now))
-		changed += worker_execute(&deadline_statement, values, NULL);
+		changed += end_jobs(&deadline_statement, values);
 	if (next[NEXT_DEPENDENCY] != 0)
-		changed += worker_execute(&dependency_statement, values, NULL);
+		changed += end_jobs(&dependency_statement, values);
+	if (next[NEXT_BLOCKED] != 0)
+		changed += dependencies_sweep(now);
 	if (is_due(next, NEXT_DELIVERY, now))
 		deliver_claim(now);
 	if (is_due(next, NEXT_REMOVAL, now))
@@ -270,7 +312,7 @@ tidy_rarely(TimestampTz now)
 	if (worker.task_count > 0 && !TimestampDifferenceExceeds(tidied_at, now, RARELY_MS))
 		return;
 	tidied_at = now;
-	if (worker_execute(&orphan_statement, values, NULL) > 0)
+	if (end_jobs(&orphan_statement, values) > 0)
 		worker.look = true;
 	worker_execute(&next_lease_statement, name, NULL);
 	lease = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
@@ -305,6 +347,8 @@ upkeep_run(void)
 	for (int kind = NEXT_JOB; kind < NEXT_DEPENDENCY; kind++)
 		if (next[kind] > now)
 			worker_look_at(next[kind]);
+	if (next[NEXT_BLOCKED] != 0)
+		worker_look_at(dependencies_next_sweep());
 	host = hosts_next_change(now);
 	if (host != 0)
 		worker_look_at(host);
@@ -354,6 +398,8 @@ upkeep_renew(void)
 	}
 	if (now < worker.renew_at && !worker.check_claims)
 		return;
+	if (worker.check_claims)
+		dependencies_recheck();
 	worker_begin("renew claims");
 	values[0] = CStringGetTextDatum(worker.name);
 	values[1] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, LEASE_MS));

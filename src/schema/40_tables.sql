@@ -100,7 +100,9 @@ CREATE TABLE imgexport.job (
     priority      int NOT NULL DEFAULT 0,
     run_at        timestamptz NOT NULL DEFAULT now(),
     deadline      timestamptz,
-    depends_on    uuid[] CHECK (cardinality(depends_on) > 0),
+    depends_on    uuid[] CHECK (cardinality(depends_on) BETWEEN 1 AND 1000
+                                AND array_ndims(depends_on) = 1 AND array_lower(depends_on, 1) = 1
+                                AND array_position(depends_on, NULL) IS NULL),
     unique_key    text,
     max_attempts  int NOT NULL DEFAULT 5 CHECK (max_attempts BETWEEN 1 AND 100),
     on_error      text NOT NULL DEFAULT 'fail'
@@ -118,6 +120,12 @@ CREATE TABLE imgexport.job (
                   (lower(substring(source_url FROM '^[[:alpha:]]+://([^/?#]*)'))) STORED,
     state         text NOT NULL DEFAULT 'pending'
                   CHECK (state IN ('pending', 'processing', 'completed', 'failed', 'cancelled')),
+    -- Of depends_on, so many from the beginning are completed; the job waits for this one of the
+    -- others, or has not been settled since something changed.
+    dependencies_done int NOT NULL DEFAULT 0 CHECK (dependencies_done >= 0),
+    waits_for     uuid,
+    blocked       boolean GENERATED ALWAYS AS
+                  (depends_on IS NOT NULL AND dependencies_done < cardinality(depends_on)) STORED,
     attempts      int NOT NULL DEFAULT 0,
     worker        text,
     lease_until   timestamptz,
@@ -141,16 +149,49 @@ COMMENT ON TABLE imgexport.job IS
 -- What is claimed next, when the next one is due, what is claimed by whom, what waits for
 -- others, and what has to be done by when.
 CREATE INDEX job_claim ON imgexport.job (queue, priority DESC, run_at)
-    WHERE state = 'pending' AND depends_on IS NULL AND NOT milestone;
+    WHERE state = 'pending' AND NOT blocked AND NOT milestone;
 CREATE INDEX job_milestone ON imgexport.job (run_at)
-    WHERE state = 'pending' AND depends_on IS NULL AND milestone;
-CREATE INDEX job_due ON imgexport.job (run_at) WHERE state = 'pending' AND depends_on IS NULL;
+    WHERE state = 'pending' AND NOT blocked AND milestone;
+CREATE INDEX job_due ON imgexport.job (run_at) WHERE state = 'pending' AND NOT blocked;
 CREATE INDEX job_claimed ON imgexport.job (lease_until) WHERE state = 'processing';
-CREATE INDEX job_blocked ON imgexport.job (batch_id)
-    WHERE state = 'pending' AND depends_on IS NOT NULL;
+CREATE INDEX job_unsettled ON imgexport.job (owner)
+    WHERE state = 'pending' AND blocked AND waits_for IS NULL;
+CREATE INDEX job_waiting ON imgexport.job (batch_id, waits_for)
+    WHERE state = 'pending' AND waits_for IS NOT NULL;
+CREATE INDEX job_blocked ON imgexport.job (batch_id, job_id) WHERE state = 'pending' AND blocked;
 CREATE INDEX job_deadline ON imgexport.job (deadline)
     WHERE state = 'pending' AND deadline IS NOT NULL;
 CREATE INDEX job_finished ON imgexport.job (finished_at) WHERE finished_at IS NOT NULL;
+
+-- From the beginning of depends_on, up to the first that is not completed; a hundred at a time,
+-- so that no job holds up the others.
+CREATE FUNCTION imgexport.next_dependency(batch_id uuid, depends_on uuid[], completed int,
+        OUT done int, OUT waits_for uuid, OUT broken uuid)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    most int := least(completed + 100, cardinality(depends_on));
+    state text;
+BEGIN
+    done := completed;
+    WHILE done < most LOOP
+        state := (SELECT j.state FROM imgexport.job j
+                  WHERE j.batch_id = batch_id AND j.job_id = depends_on[done + 1]);
+        IF state IN ('pending', 'processing') THEN
+            waits_for := depends_on[done + 1];
+            RETURN;
+        ELSIF state IS DISTINCT FROM 'completed' THEN
+            broken := depends_on[done + 1];
+            RETURN;
+        END IF;
+        done := done + 1;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION imgexport.next_dependency(uuid, uuid[], int) IS
+    'What a job waits for: how many of depends_on are completed, from the beginning, after those that were; the next one, where it is open; or the one that was not completed. All of them done: neither. After a hundred it stops with neither, to be called again. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.next_dependency(uuid, uuid[], int) FROM PUBLIC;
 
 -- One open job a key.  It is a table of its own, because a key of imgexport.job would have
 -- to contain the batch.

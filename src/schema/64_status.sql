@@ -83,7 +83,7 @@ AS $$
     WITH open AS (
         SELECT count(*) AS size, count(*) FILTER (WHERE state = 'pending') AS pending,
                min(run_at) FILTER (WHERE state = 'pending' AND run_at <= now()
-                                     AND depends_on IS NULL) AS oldest
+                                     AND NOT blocked) AS oldest
         FROM imgexport.job WHERE state IN ('pending', 'processing'))
     SELECT jsonb_build_object(
         'status', CASE WHEN NOT imgexport.setting('enabled')::boolean THEN 'disabled'
@@ -154,9 +154,11 @@ BEGIN
     ELSIF NOT EXISTS (SELECT FROM imgexport.workers() w
                       WHERE w.database = current_database() AND w.pid IS NOT NULL) THEN
         RETURN 'waiting: no worker runs in this database';
-    ELSIF job.depends_on IS NOT NULL THEN
-        RETURN format('waiting: depends on %s jobs that are not completed',
-                      cardinality(job.depends_on));
+    ELSIF job.blocked THEN
+        RETURN format('waiting: depends on %s jobs that are not completed', (
+            SELECT count(*) FROM unnest(job.depends_on) AS d(id) WHERE NOT EXISTS (
+                SELECT FROM imgexport.job j
+                WHERE (j.batch_id, j.job_id, j.state) = (job.batch_id, d.id, 'completed'))));
     ELSIF queue.paused THEN
         RETURN format('waiting: queue "%s" is paused', job.queue);
     ELSIF job.run_at > now() THEN
@@ -171,7 +173,7 @@ BEGIN
     SELECT count(*) INTO waits FROM imgexport.job j
     WHERE j.state = 'processing' AND j.queue = job.queue;
     SELECT count(*) INTO ahead FROM imgexport.job j
-    WHERE j.state = 'pending' AND j.depends_on IS NULL AND j.queue = job.queue
+    WHERE j.state = 'pending' AND NOT j.blocked AND j.queue = job.queue
       AND j.run_at <= now() AND (-j.priority, j.run_at) < (-job.priority, job.run_at);
     RETURN CASE
         WHEN host.breaker_open_until > now() THEN
@@ -239,14 +241,14 @@ CREATE VIEW imgexport.stat_job WITH (security_invoker) AS
            coalesce(j.processing, 0) AS processing, now() - j.oldest AS oldest_due
     FROM imgexport.queue q LEFT JOIN (
         SELECT queue,
-               count(*) FILTER (WHERE state = 'pending' AND depends_on IS NULL
+               count(*) FILTER (WHERE state = 'pending' AND NOT blocked
                                   AND run_at <= now()) AS due,
-               count(*) FILTER (WHERE state = 'pending' AND depends_on IS NULL
+               count(*) FILTER (WHERE state = 'pending' AND NOT blocked
                                   AND run_at > now()) AS scheduled,
-               count(*) FILTER (WHERE state = 'pending' AND depends_on IS NOT NULL) AS blocked,
+               count(*) FILTER (WHERE state = 'pending' AND blocked) AS blocked,
                count(*) FILTER (WHERE state = 'pending' AND attempts > 0) AS retrying,
                count(*) FILTER (WHERE state = 'processing') AS processing,
-               min(run_at) FILTER (WHERE state = 'pending' AND depends_on IS NULL
+               min(run_at) FILTER (WHERE state = 'pending' AND NOT blocked
                                      AND run_at <= now()) AS oldest
         FROM imgexport.job WHERE state IN ('pending', 'processing') GROUP BY queue) j
         ON j.queue = q.name;
