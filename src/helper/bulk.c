@@ -98,3 +98,14 @@ bulk_read(int fd, uint64 length)
 		elog(ERROR, "could not read a result of " UINT64_FORMAT " bytes: %m", length);
 	return result;
 }
+
+/* Likewise, in the memory of what keeps it. */
+bytea *
+bulk_read_in(MemoryContext owner, int fd, uint64 length)
+{
+	MemoryContext before = MemoryContextSwitchTo(owner);
+	bytea *result = bulk_read(fd, length);
+
+	MemoryContextSwitchTo(before);
+	return result;
+}

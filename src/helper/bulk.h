@@ -12,5 +12,6 @@ int bulk_of(const void *data, Size size);
 int bulk_dup(int fd);
 bool bulk_is_valid(int fd, uint64 length);
 bytea *bulk_read(int fd, uint64 length);
+bytea *bulk_read_in(MemoryContext owner, int fd, uint64 length);
 
 #endif

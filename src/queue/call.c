@@ -90,7 +90,7 @@ call_done(void *owner, const Fetched *fetched, int fd, HelperError *error)
 	{
 		if (of_service)
 			service_succeeded(call->service, took_ms);
-		call->answer = bulk_read(fd, fetched->length);
+		call->answer = bulk_read_in(call->task->context, fd, fetched->length);
 		close(fd);
 		call->state = CALL_ANSWERED;
 		return;
@@ -184,10 +184,9 @@ take_result(ServiceCall *call, Jsonb *result)
 	Task *task = call->task;
 	Datum values[] = {JsonbPGetDatum(task->metadata), CStringGetTextDatum(call->metadata_key),
 					  JsonbPGetDatum(result)};
-	bool is_null;
 
 	worker_execute(&metadata_statement, values, task->metadata == NULL ? "n  " : NULL);
-	task->metadata = DatumGetJsonbPCopy(column(1, &is_null));
+	task->metadata = worker_varlena_in(task->context, 0, 1);
 	task->metadata_changed = true;
 	call->state = CALL_DONE;
 	close_fd(&call->body);
@@ -217,12 +216,13 @@ make_request(ServiceCall *call)
 {
 	Datum values[] = {CStringGetTextDatum(call->service), JsonbPGetDatum(call->parameters),
 					  PointerGetDatum(call->sent)};
+	MemoryContext owner = call->task->context;
 	bool is_null;
 	bytea *body;
 
 	worker_execute(&request_statement, values, NULL);
-	call->request_hash = DatumGetByteaPCopy(column(1, &is_null));
-	call->url = worker_text(0, 4);
+	call->request_hash = worker_varlena_in(owner, 0, 1);
+	call->url = worker_text_in(owner, 0, 4);
 	if (call->url != NULL && DatumGetBool(column(9, &is_null)) && calls_has_twin(call))
 		return;
 	pfree(call->sent);
@@ -233,7 +233,7 @@ make_request(ServiceCall *call)
 		take_columns(call, 2);
 		return;
 	}
-	call->headers = worker_text(0, 5);
+	call->headers = worker_text_in(owner, 0, 5);
 	body = DatumGetByteaPP(column(6, &is_null));
 	call->body = bulk_of(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
 	call->body_length = VARSIZE_ANY_EXHDR(body);
@@ -266,7 +266,7 @@ read_answer(ServiceCall *call)
 		worker_execute(&answer_statement, values, NULL);
 		if (!take_columns(call, 1))
 		{
-			call->answer_url = worker_text(0, 3);
+			call->answer_url = worker_text_in(call->task->context, 0, 3);
 			call->own_host = DatumGetBool(column(4, &is_null));
 			call->attempt = 0;
 			send(call);

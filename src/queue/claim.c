@@ -83,15 +83,6 @@ row_value(int row, int number, bool *is_null)
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, is_null);
 }
 
-static Jsonb *
-json_value(int row, int number)
-{
-	bool is_null;
-	Datum value = row_value(row, number, &is_null);
-
-	return is_null ? NULL : DatumGetJsonbPCopy(value);
-}
-
 /* What an on_error begins with that names a preset. */
 #define FALLBACK_MARK "preset:"
 
@@ -103,7 +94,7 @@ read_input(TaskInput *input, int row, int url_column, int bytes_column)
 	Datum value = row_value(row, bytes_column, &is_null);
 	bytea *bytes;
 
-	input->url = worker_text(row, url_column);
+	input->url = worker_text_in(input->task->context, row, url_column);
 	if (is_null)
 		return;
 	bytes = DatumGetByteaPP(value);
@@ -116,7 +107,7 @@ read_input(TaskInput *input, int row, int url_column, int bytes_column)
 static void
 read_on_error(Task *task, int row)
 {
-	char *name = worker_text(row, COLUMN_ON_ERROR);
+	char *name = worker_text_in(task->context, row, COLUMN_ON_ERROR);
 
 	if (strcmp(name, "skip") == 0)
 		task->on_error = ON_ERROR_SKIP;
@@ -136,41 +127,34 @@ static Task *
 read_task(int row, TimestampTz now)
 {
 	Task *task = task_new(worker.jobs);
-	MemoryContext before = MemoryContextSwitchTo(task->context);
+	MemoryContext owner = task->context;
 	bool is_null;
-	Datum expires_in;
 	Datum deadline;
 
 	task->batch_id = *DatumGetUUIDP(row_value(row, COLUMN_BATCH_ID, &is_null));
 	task->job_id = *DatumGetUUIDP(row_value(row, COLUMN_JOB_ID, &is_null));
-	task->queue = worker_text(row, COLUMN_QUEUE);
-	task->owner = worker_text(row, COLUMN_OWNER);
+	task->queue = worker_text_in(owner, row, COLUMN_QUEUE);
+	task->owner = worker_text_in(owner, row, COLUMN_OWNER);
 	task->attempts = DatumGetInt32(row_value(row, COLUMN_ATTEMPTS, &is_null));
 	task->max_attempts = DatumGetInt32(row_value(row, COLUMN_MAX_ATTEMPTS, &is_null));
 	task->notify = DatumGetBool(row_value(row, COLUMN_NOTIFY, &is_null));
-	expires_in = row_value(row, COLUMN_EXPIRES_IN, &is_null);
-	if (!is_null)
-	{
-		task->own_expires_in = palloc(sizeof(Interval));
-		*task->own_expires_in = *DatumGetIntervalP(expires_in);
-	}
-	task->preset = worker_text(row, COLUMN_PRESET);
-	task->own_store = worker_text(row, COLUMN_STORE);
+	task->own_expires_in = worker_interval_in(owner, row, COLUMN_EXPIRES_IN);
+	task->preset = worker_text_in(owner, row, COLUMN_PRESET);
+	task->own_store = worker_text_in(owner, row, COLUMN_STORE);
 	task->expires_in = task->own_expires_in;
 	task->store = task->own_store;
-	task->recipe = json_value(row, COLUMN_RECIPE);
-	task->outputs = json_value(row, COLUMN_OUTPUTS);
-	task->metadata = json_value(row, COLUMN_METADATA);
+	task->recipe = worker_varlena_in(owner, row, COLUMN_RECIPE);
+	task->outputs = worker_varlena_in(owner, row, COLUMN_OUTPUTS);
+	task->metadata = worker_varlena_in(owner, row, COLUMN_METADATA);
 	read_input(&task->source, row, COLUMN_SOURCE_URL, COLUMN_SOURCE);
 	read_input(&task->base, row, COLUMN_BASE_URL, COLUMN_BASE);
-	task->host = worker_text(row, COLUMN_HOST);
+	task->host = worker_text_in(owner, row, COLUMN_HOST);
 	deadline = row_value(row, COLUMN_DEADLINE, &is_null);
 	task->deadline = is_null ? 0 : DatumGetTimestampTz(deadline);
 	read_on_error(task, row);
 	task->wants_base = task->base.url != NULL || task->base.fd >= 0;
 	task->claimed_at = now;
 	task->state = task->source.url || task->base.url ? TASK_FETCHING : TASK_READY;
-	MemoryContextSwitchTo(before);
 	return task;
 }
 

@@ -94,11 +94,10 @@ static Delivery *
 read_row(uint64 row)
 {
 	Delivery *delivery = outbox_add(&deliveries, row, sizeof *delivery);
-	MemoryContext before = MemoryContextSwitchTo(delivery->item.context);
+	MemoryContext owner = delivery->item.context;
 
-	delivery->owner = worker_text(row, OUTBOX_OWN_COLUMNS);
-	delivery->url = worker_text(row, OUTBOX_OWN_COLUMNS + 1);
-	MemoryContextSwitchTo(before);
+	delivery->owner = worker_text_in(owner, row, OUTBOX_OWN_COLUMNS);
+	delivery->url = worker_text_in(owner, row, OUTBOX_OWN_COLUMNS + 1);
 	return delivery;
 }
 
@@ -140,13 +139,14 @@ static void
 send_delivery(void *argument)
 {
 	Delivery *delivery = argument;
+	MemoryContext owner = delivery->item.context;
 	Datum key[] = {UUIDPGetDatum(&delivery->item.batch_id), UUIDPGetDatum(&delivery->item.id)};
 	Datum values[5];
 
 	if (worker_execute(&payload_statement, key, NULL) == 0)
 		ereport(ERROR, (errcode(ERRCODE_NO_DATA), errmsg("delivery was deleted")));
-	delivery->payload = worker_text(0, 1);
-	delivery->id = worker_text(0, 2);
+	delivery->payload = worker_text_in(owner, 0, 1);
+	delivery->id = worker_text_in(owner, 0, 2);
 	if (delivery->payload == NULL)
 		ereport(ERROR, (errcode(ERRCODE_NO_DATA), errmsg("batch was deleted")));
 	delivery->sent_at = GetCurrentTimestamp();
@@ -156,7 +156,7 @@ send_delivery(void *argument)
 	values[3] = TimestampTzGetDatum(delivery->sent_at);
 	values[4] = CStringGetTextDatum(delivery->payload);
 	worker_execute(&sign_statement, values, NULL);
-	delivery->signatures = worker_text(0, 1);
+	delivery->signatures = worker_text_in(owner, 0, 1);
 	if (delivery->signatures == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

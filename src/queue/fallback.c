@@ -9,17 +9,18 @@
 #include "helper/guarded.h"
 #include "queue/worker.h"
 
+/* A copy that belongs to a task. */
 static char *
-copy_text(const char *text)
+copy_text_in(MemoryContext owner, const char *text)
 {
-	return text == NULL ? NULL : pstrdup(text);
+	return text == NULL ? NULL : MemoryContextStrdup(owner, text);
 }
 
 /* The input of a task becomes that of another; its bytes move. */
 static void
 move_input(TaskInput *from, TaskInput *to)
 {
-	to->url = copy_text(from->url);
+	to->url = copy_text_in(to->task->context, from->url);
 	to->fd = from->fd;
 	to->length = from->length;
 	from->fd = -1;
@@ -31,18 +32,18 @@ copy_row(const Task *task, Task *next)
 {
 	next->batch_id = task->batch_id;
 	next->job_id = task->job_id;
-	next->queue = pstrdup(task->queue);
-	next->owner = pstrdup(task->owner);
-	next->host = copy_text(task->host);
+	next->queue = copy_text_in(next->context, task->queue);
+	next->owner = copy_text_in(next->context, task->owner);
+	next->host = copy_text_in(next->context, task->host);
 	next->deadline = task->deadline;
 	next->attempts = task->attempts;
 	next->max_attempts = task->max_attempts;
 	next->notify = task->notify;
 	next->wants_base = task->wants_base;
-	next->store = next->own_store = copy_text(task->own_store);
+	next->store = next->own_store = copy_text_in(next->context, task->own_store);
 	if (task->own_expires_in != NULL)
 	{
-		next->own_expires_in = palloc(sizeof(Interval));
+		next->own_expires_in = MemoryContextAlloc(next->context, sizeof(Interval));
 		*next->own_expires_in = *task->own_expires_in;
 	}
 	next->expires_in = next->own_expires_in;
@@ -85,7 +86,7 @@ fallback_begin(Task *task)
 		ereport(WARNING,
 				(errmsg("could not forget the answer of a service: %s", error->message)));
 	copy_row(task, next);
-	next->preset = pstrdup(task->fallback_preset);
+	next->preset = copy_text_in(next->context, task->fallback_preset);
 	move_input(&task->source, &next->source);
 	move_input(&task->base, &next->base);
 	/* What services have said of the image was paid for. */

@@ -293,13 +293,11 @@ plan(Object *object)
 					  CStringGetTextDatum(rendering->format),
 					  PointerGetDatum(rendering->data)};
 	bool is_null;
-	Datum sha256;
 
 	worker_execute(&plan_statement, values, NULL);
-	object->key = worker_text(0, 1);
-	sha256 = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null);
-	object->sha256 = DatumGetByteaPCopy(sha256);
-	object->mime = worker_text(0, 3);
+	object->key = worker_text_in(task->context, 0, 1);
+	object->sha256 = worker_varlena_in(task->context, 0, 2);
+	object->mime = worker_text_in(task->context, 0, 3);
 	object->part_bytes =
 		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 4, &is_null));
 	if (is_null)

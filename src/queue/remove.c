@@ -112,12 +112,11 @@ static Removal *
 read_row(uint64 row)
 {
 	Removal *removal = outbox_add(&removals, row, sizeof *removal);
-	MemoryContext before = MemoryContextSwitchTo(removal->item.context);
+	MemoryContext owner = removal->item.context;
 
-	removal->store = worker_text(row, OUTBOX_OWN_COLUMNS);
-	removal->key = worker_text(row, OUTBOX_OWN_COLUMNS + 1);
-	removal->upload_id = worker_text(row, OUTBOX_OWN_COLUMNS + 2);
-	MemoryContextSwitchTo(before);
+	removal->store = worker_text_in(owner, row, OUTBOX_OWN_COLUMNS);
+	removal->key = worker_text_in(owner, row, OUTBOX_OWN_COLUMNS + 1);
+	removal->upload_id = worker_text_in(owner, row, OUTBOX_OWN_COLUMNS + 2);
 	return removal;
 }
 

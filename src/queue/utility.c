@@ -95,17 +95,40 @@ release(Oid database)
 	queue_unlock();
 }
 
-/* Afterwards: who may have got work, or lost its tables? */
-static void
-tell_worker(Node *command)
+/*
+ * What a worker is to be told once a command has run.  It is found out before, as a command may
+ * free its own statement: one that ends the transaction does.
+ */
+typedef struct AfterCommand
 {
-	if (IsA(command, TransactionStmt) &&
-		((TransactionStmt *) command)->kind == TRANS_STMT_COMMIT_PREPARED)
-		wake_database(MyDatabaseId, false);
-	else if (IsA(command, DropStmt) && ((DropStmt *) command)->removeType == OBJECT_EXTENSION)
-		wake_at_commit();
+	bool wake;				   /* this database's worker: prepared rows are there now */
+	bool wake_at_commit;	   /* its tables go */
+	char created[NAMEDATALEN]; /* a database of this name, which has a worker from now on */
+} AfterCommand;
+
+static AfterCommand
+read_command(Node *command)
+{
+	AfterCommand after = {0};
+
+	if (IsA(command, TransactionStmt))
+		after.wake = ((TransactionStmt *) command)->kind == TRANS_STMT_COMMIT_PREPARED;
+	else if (IsA(command, DropStmt))
+		after.wake_at_commit = ((DropStmt *) command)->removeType == OBJECT_EXTENSION;
 	else if (IsA(command, CreatedbStmt))
-		wake_database(get_database_oid(((CreatedbStmt *) command)->dbname, true), false);
+		strlcpy(after.created, ((CreatedbStmt *) command)->dbname, sizeof after.created);
+	return after;
+}
+
+static void
+tell_worker(const AfterCommand *after)
+{
+	if (after->wake)
+		wake_database(MyDatabaseId, false);
+	if (after->wake_at_commit)
+		wake_at_commit();
+	if (after->created[0] != '\0')
+		wake_database(get_database_oid(after->created, true), false);
 }
 
 /* An update of the extension waits for the worker's transaction, and then the worker for it. */
@@ -142,6 +165,7 @@ imgexport_utility(PlannedStmt *statement, const char *text, bool read_only,
 	const char *name = database_needed(command);
 	Oid database =
 		name != NULL && IsTransactionState() ? get_database_oid(name, true) : InvalidOid;
+	AfterCommand after = read_command(command);
 
 	lock_extension(command);
 	if (!OidIsValid(database) || !hold(database))
@@ -162,7 +186,7 @@ imgexport_utility(PlannedStmt *statement, const char *text, bool read_only,
 		PG_END_TRY();
 		release(database);
 	}
-	tell_worker(command);
+	tell_worker(&after);
 }
 
 /* Called once, from _PG_init, when imgexport is preloaded. */

@@ -5,6 +5,10 @@
  * Transactions are short and none is open while images move: one claims, one evaluates
  * recipes, one writes down what is done.  When nothing is due the loop sleeps and runs
  * no statement.
+ *
+ * What is allocated without saying where lives in worker.tick, in and out of transactions, until
+ * the next round.  What is kept for longer is made by functions that are told whose it is: their
+ * names end with _in, or they take the task or item.  A test reads that from the sources.
  */
 #include "postgres.h"
 
@@ -93,6 +97,7 @@ worker_begin_for_users(const char *activity)
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, activity);
+	MemoryContextSwitchTo(worker.tick);
 }
 
 /*
@@ -143,6 +148,8 @@ worker_commit(void)
 	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	/* It leaves another one current: a context that lives for ever, or the one before. */
+	MemoryContextSwitchTo(worker.tick);
 	pgstat_report_stat(false);
 	pgstat_report_activity(STATE_IDLE, progress());
 }
@@ -182,15 +189,59 @@ worker_execute(WorkerStatement *statement, Datum *values, const char *nulls)
 	return SPI_processed;
 }
 
+static Datum
+column_value(uint64 row, int column, bool *is_null)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, is_null);
+}
+
 /* A column of a row returned, as text in the current memory context; NULL where it is null. */
 char *
 worker_text(uint64 row, int column)
 {
 	bool is_null;
-	Datum value =
-		SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &is_null);
+	Datum value = column_value(row, column, &is_null);
 
 	return is_null ? NULL : TextDatumGetCString(value);
+}
+
+/* Likewise, in the memory of what keeps it. */
+char *
+worker_text_in(MemoryContext owner, uint64 row, int column)
+{
+	MemoryContext before = MemoryContextSwitchTo(owner);
+	char *text = worker_text(row, column);
+
+	MemoryContextSwitchTo(before);
+	return text;
+}
+
+/* A column of a type like bytea or jsonb, copied into the memory of what keeps it. */
+void *
+worker_varlena_in(MemoryContext owner, uint64 row, int column)
+{
+	MemoryContext before = MemoryContextSwitchTo(owner);
+	bool is_null;
+	Datum value = column_value(row, column, &is_null);
+	void *copy = is_null ? NULL : PG_DETOAST_DATUM_COPY(value);
+
+	MemoryContextSwitchTo(before);
+	return copy;
+}
+
+/* And an interval. */
+Interval *
+worker_interval_in(MemoryContext owner, uint64 row, int column)
+{
+	bool is_null;
+	Datum value = column_value(row, column, &is_null);
+	Interval *copy;
+
+	if (is_null)
+		return NULL;
+	copy = MemoryContextAlloc(owner, sizeof *copy);
+	*copy = *DatumGetIntervalP(value);
+	return copy;
 }
 
 /* Add what was done in this round to the counters that everybody sees. */
@@ -382,8 +433,6 @@ worker_open(void)
 	snprintf(worker.name, sizeof worker.name, UINT64_FORMAT "/%d/" INT64_FORMAT,
 			 GetSystemIdentifier(), MyProcPid, (int64) MyStartTimestamp);
 	worker.user = GetUserId();
-	worker.tick =
-		AllocSetContextCreate(TopMemoryContext, "imgexport tick", ALLOCSET_DEFAULT_SIZES);
 	worker.jobs =
 		AllocSetContextCreate(TopMemoryContext, "imgexport jobs", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&worker.tasks);
@@ -448,6 +497,8 @@ imgexport_worker_main(Datum argument)
 	/* Statements that would seem dear to the planner, as above, are not worth compiling. */
 	SetConfigOption("jit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	pgstat_report_appname("imgexport worker");
+	worker.tick =
+		AllocSetContextCreate(TopMemoryContext, "imgexport tick", ALLOCSET_DEFAULT_SIZES);
 	worker_begin("look for the extension");
 	worker_commit();
 	worker_open();

@@ -15,7 +15,7 @@ typedef struct Worker
 {
 	char name[64];		/* system identifier/process id/start time: the owner of claims */
 	Oid user;			/* that it runs as */
-	MemoryContext tick; /* emptied in each round */
+	MemoryContext tick; /* the current one, emptied in each round */
 	MemoryContext jobs; /* parent of all tasks */
 	dlist_head tasks;
 	int task_count;
@@ -49,6 +49,9 @@ void worker_commit(void);
 uint64 worker_execute(WorkerStatement *statement, Datum *values, const char *nulls);
 
 char *worker_text(uint64 row, int column);
+char *worker_text_in(MemoryContext owner, uint64 row, int column);
+void *worker_varlena_in(MemoryContext owner, uint64 row, int column);
+Interval *worker_interval_in(MemoryContext owner, uint64 row, int column);
 
 void worker_look_at(TimestampTz at);
 void worker_forget(Task *task);
