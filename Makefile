@@ -6,20 +6,28 @@
 #	make attack     every attack on it, slow ones too
 #	make sanitize   the tests that use the helper programs, with ASan and UBSan in them
 #	make valgrind   every operation on every kind of image, in a codec under valgrind
+#	make memcheck   the tests of the server's own library, in a PostgreSQL that reports errors of memory
 #	make fuzz       fuzz targets, FUZZ_SECONDS each
 #	make parity     the same pictures by sharp and by our functions
-#	make soak       ten thousand images through one helper process
+#	make soak       ten thousand images through one helper process, and other long runs
+#	make soak chaos thousands of jobs, with one fault after another
 #	make docs       doc/reference.md and its pictures, from the functions themselves
 
 IMGEXPORT_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" imgexport.control)
 
 # These set up the machine first, so they are answered before PGXS, which may not be there yet
 # (and which has a "check" of its own).
-OWN_GOALS := check attack demo bench sanitize valgrind fuzz soak parity docs clean-cache
+OWN_GOALS := check attack demo bench sanitize valgrind memcheck fuzz soak chaos parity docs clean-cache
 ifneq ($(filter $(OWN_GOALS),$(MAKECMDGOALS)),)
 
-check attack demo bench sanitize valgrind fuzz soak parity docs:
+check attack demo bench sanitize valgrind memcheck fuzz parity docs:
 	@test/run $@
+
+# chaos says which soak.
+soak:
+	@test/run soak $(filter chaos,$(MAKECMDGOALS))
+chaos:
+	@$(if $(filter soak,$(MAKECMDGOALS)),:,test/run soak chaos)
 
 clean-cache:
 	rm -rf .cache
@@ -40,6 +48,10 @@ PG_CPPFLAGS = -I$(srcdir)/src -D_GNU_SOURCE -DIMGEXPORT_VERSION='"$(IMGEXPORT_VE
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare $(WERROR) -Wno-error=declaration-after-statement
 SHLIB_LINK = -Wl,--version-script=$(srcdir)/src/imgexport.map
 EXTRA_CLEAN = build $(SCRIPT)
+ifneq ($(SANITIZE_SERVER),)
+PG_CFLAGS += -fsanitize=$(SANITIZE_SERVER) -fno-omit-frame-pointer
+SHLIB_LINK += -fsanitize=$(SANITIZE_SERVER)
+endif
 
 # Bitcode for the JIT compiler would never be inlined, and building it needs clang.
 override with_llvm = no
