@@ -10,6 +10,7 @@
 #include "catalog/pg_type.h"
 #include "common/sha2.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "helper/guarded.h"
@@ -41,21 +42,28 @@ calls_find(const Task *task, int output, int step)
 	return NULL;
 }
 
-/* A new one, in the task's context. */
+/* A new one, in the task's context; it is none of the task's calls before calls_add. */
 ServiceCall *
-calls_add(Task *task, int output, int step)
+calls_new(Task *task, int output, int step)
 {
-	MemoryContext before = MemoryContextSwitchTo(task->context);
-	ServiceCall *call = palloc0(sizeof *call);
+	ServiceCall *call = MemoryContextAllocZero(task->context, sizeof *call);
 
 	call->task = task;
 	call->output = output;
 	call->step = step;
 	call->body = -1;
 	call->result = -1;
-	task->calls = lappend(task->calls, call);
-	MemoryContextSwitchTo(before);
 	return call;
+}
+
+/* It is whole, and one of its task's calls from now on. */
+void
+calls_add(ServiceCall *call)
+{
+	MemoryContext before = MemoryContextSwitchTo(call->task->context);
+
+	call->task->calls = lappend(call->task->calls, call);
+	MemoryContextSwitchTo(before);
 }
 
 /* Close what a task's calls have open. */

@@ -56,7 +56,8 @@ typedef struct ServiceCall
 } ServiceCall;
 
 ServiceCall *calls_find(const Task *task, int output, int step);
-ServiceCall *calls_add(Task *task, int output, int step);
+ServiceCall *calls_new(Task *task, int output, int step);
+void calls_add(ServiceCall *call);
 bool calls_has_twin(const ServiceCall *call);
 void calls_close(Task *task);
 uint64 calls_held_bytes(const Task *task);

@@ -65,7 +65,7 @@ execute_plan(const ServiceCall *call)
 static ServiceCall *
 plan_call(Task *task, int output, int step, JsonbContainer *arguments, Datum image)
 {
-	ServiceCall *call = calls_add(task, output, step);
+	ServiceCall *call = calls_new(task, output, step);
 	char *on_error = text_argument(arguments, STEP_ON_ERROR);
 	bool is_null;
 	Datum max_side;
@@ -91,6 +91,8 @@ plan_call(Task *task, int output, int step, JsonbContainer *arguments, Datum ima
 		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 6, &is_null));
 	call->concurrency =
 		DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 7, &is_null));
+	/* Last, as any of this may fail, and what a task's calls are is looked at then, too. */
+	calls_add(call);
 	return call;
 }
 
