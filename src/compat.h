@@ -5,6 +5,7 @@
 #ifndef IMGEXPORT_COMPAT_H
 #define IMGEXPORT_COMPAT_H
 
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "utils/acl.h"
 
@@ -21,9 +22,12 @@
 /* Can go when 15 is no longer supported: 16 has one check for all kinds of objects. */
 #if PG_VERSION_NUM < 160000
 #define compat_proc_aclcheck(oid, role, mode) pg_proc_aclcheck(oid, role, mode)
+#define compat_namespace_aclcheck(oid, role, mode) pg_namespace_aclcheck(oid, role, mode)
 #else
 #define compat_proc_aclcheck(oid, role, mode)                                                  \
 	object_aclcheck(ProcedureRelationId, oid, role, mode)
+#define compat_namespace_aclcheck(oid, role, mode)                                             \
+	object_aclcheck(NamespaceRelationId, oid, role, mode)
 #endif
 
 /* Can go when 16 is no longer supported: 17 gives wait sets to resource owners. */

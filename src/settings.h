@@ -23,6 +23,8 @@ typedef struct Settings
 	int max_variations;
 	int variant_lifetime_s;
 	int fetch_concurrency;
+	int evaluators;
+	int evaluate_timeout_ms;
 	int codec_timeout_ms;
 	int codec_memory_mb;
 	int codec_processes; /* 0: as many as there are processors */

@@ -111,6 +111,7 @@ img_collected(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	/* The state may be used again, as in a window. */
 	image = lazy_image_copy(collection->first, CurrentMemoryContext);
-	step_append(image, step_signature(fcinfo)->step, collection->arguments, collection->count);
+	step_append(image, step_signature(fcinfo)->step, collection->arguments, collection->count,
+				false);
 	PG_RETURN_DATUM(lazy_image_datum(image));
 }

@@ -68,7 +68,7 @@ put_batch(ReturnSetInfo *result, const LazyImage *image, int first, int count, J
 		StepArgument page = {"page", INT4OID, false, Int32GetDatum(first + i)};
 
 		pages[i] = lazy_image_copy(image, CurrentMemoryContext);
-		step_append(pages[i], "page", &page, 1);
+		step_append(pages[i], "page", &page, 1, false);
 	}
 	render_images(pages, count, false, renderings);
 	for (int i = 0; i < count; i++)

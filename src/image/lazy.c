@@ -172,6 +172,69 @@ lazy_image_of_memfd(int fd, uint64 length, MemoryContext parent)
 	return new;
 }
 
+/* Instead of those that it has. */
+static void
+set_steps(LazyImage *image, const uint8 *steps, Size size, int count)
+{
+	if (size > image->steps_room)
+	{
+		image->steps = repalloc(image->steps, size);
+		image->steps_room = size;
+	}
+	memcpy(image->steps, steps, size);
+	image->steps_size = size;
+	image->step_count = count;
+}
+
+/* How deep images are nested in the arguments of a pipeline; 1 without any. */
+static int
+pipeline_depth(const Pipeline *pipeline)
+{
+	int depth = 1;
+
+	for (int i = 0; i < pipeline->step_count; i++)
+		for (int j = 0; j < pipeline->steps[i].argument_count; j++)
+			if (pipeline->steps[i].arguments[j].type == ARGUMENT_IMAGE)
+				depth =
+					Max(depth, pipeline_depth(pipeline->steps[i].arguments[j].value.image) + 1);
+	return depth;
+}
+
+/*
+ * An image that another process of the server has made.
+ *
+ * sources	count of them, which are shared
+ * pipeline	size bytes as lazy_image_pack() makes them; whether they are is checked
+ * Returns	NULL: they are no pipeline of these sources
+ */
+LazyImage *
+lazy_image_of_pipeline(ImageSource **sources, int count, const uint8 *pipeline, Size size,
+					   MemoryContext parent)
+{
+	Pipeline *unpacked;
+	LazyImage *new;
+	int depth;
+	int steps;
+
+	if (count < 1 || count > PIPELINE_MAX_SOURCES || size > FRAME_MAX_BYTES / 2 ||
+		(unpacked = pipeline_unpack(pipeline, size, count)) == NULL)
+		return NULL;
+	depth = unpacked->source == 0 ? pipeline_depth(unpacked) : PIPELINE_MAX_DEPTH + 1;
+	steps = unpacked->step_count;
+	pipeline_free(unpacked);
+	if (depth > PIPELINE_MAX_DEPTH)
+		return NULL;
+	new = new_image(parent);
+	for (int i = 0; i < count; i++)
+	{
+		image_source_share(sources[i]);
+		add_source(new, sources[i]);
+	}
+	set_steps(new, pipeline + PIPELINE_HEADER_BYTES, size - PIPELINE_HEADER_BYTES, steps);
+	new->depth = depth;
+	return new;
+}
+
 /* A copy that shares the sources. */
 LazyImage *
 lazy_image_copy(const LazyImage *image, MemoryContext parent)
@@ -180,14 +243,7 @@ lazy_image_copy(const LazyImage *image, MemoryContext parent)
 
 	share_sources(copy, image);
 	copy->depth = image->depth;
-	if (image->steps_size > 0)
-	{
-		copy->steps = repalloc(copy->steps, image->steps_size);
-		copy->steps_room = image->steps_size;
-		memcpy(copy->steps, image->steps, image->steps_size);
-		copy->steps_size = image->steps_size;
-		copy->step_count = image->step_count;
-	}
+	set_steps(copy, image->steps, image->steps_size, image->step_count);
 	return copy;
 }
 
@@ -232,6 +288,71 @@ lazy_image_append(LazyImage *image, const void *step, Size size)
 	memcpy(image->steps + image->steps_size, step, size);
 	image->steps_size += size;
 	image->step_count++;
+}
+
+/* How many bytes of its steps has an image kept of those of another, from which it was made? */
+static Size
+kept_steps(const LazyImage *image, const LazyImage *before)
+{
+	if (image->sources[0] == before->sources[0] && image->steps_size >= before->steps_size &&
+		memcmp(image->steps, before->steps, before->steps_size) == 0)
+		return before->steps_size;
+	return 0;
+}
+
+/* Pack a step with one more argument, that says it may be left out. */
+static void
+pack_optional(Packer *packer, const Step *step)
+{
+	uint8 header[FRAME_MAX_BYTES / 8];
+	Packer measure;
+
+	packer_init(&measure, header, sizeof header);
+	pack_step(&measure, step->name, step->argument_count);
+	pack_step(packer, step->name, step->argument_count + 1);
+	pack_bytes(packer, step->encoded + measure.used, step->encoded_size - measure.used);
+	pack_argument_text(packer, STEP_ON_ERROR, STEP_ON_ERROR_SKIP);
+	packer->overflow |= measure.overflow;
+}
+
+/*
+ * A copy whose steps, but for those that it has from the image before, may be left out when
+ * they fail.
+ *
+ * Errors	54000 the steps become too long
+ */
+LazyImage *
+lazy_image_optional_tail(const LazyImage *image, const LazyImage *before, MemoryContext parent)
+{
+	LazyImage *copy = lazy_image_copy(image, parent);
+	Size kept = kept_steps(image, before);
+	uint8 *packed = palloc(FRAME_MAX_BYTES);
+	uint8 *marked = palloc(FRAME_MAX_BYTES);
+	Size size = lazy_image_pack(image, 0, packed, FRAME_MAX_BYTES);
+	Pipeline *pipeline = pipeline_unpack(packed, size, image->source_count);
+	Packer packer;
+
+	if (pipeline == NULL)
+		elog(ERROR, "steps of an image cannot be read");
+	packer_init(&packer, marked, FRAME_MAX_BYTES / 2);
+	for (int i = 0; i < pipeline->step_count; i++)
+	{
+		const Step *step = &pipeline->steps[i];
+
+		if (step->encoded - packed < PIPELINE_HEADER_BYTES + kept || step_is_optional(step))
+			pack_bytes(&packer, step->encoded, step->encoded_size);
+		else
+			pack_optional(&packer, step);
+	}
+	pipeline_free(pipeline);
+	if (packer.overflow)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("steps of an image take more than %d bytes", FRAME_MAX_BYTES / 2)));
+	set_steps(copy, marked, packer.used, image->step_count);
+	pfree(packed);
+	pfree(marked);
+	return copy;
 }
 
 /*

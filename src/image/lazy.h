@@ -15,8 +15,12 @@ typedef struct LazyImage LazyImage;
 
 LazyImage *lazy_image(Datum image, MemoryContext parent);
 LazyImage *lazy_image_of_memfd(int fd, uint64 length, MemoryContext parent);
+LazyImage *lazy_image_of_pipeline(ImageSource **sources, int count, const uint8 *pipeline,
+								  Size size, MemoryContext parent);
 LazyImage *lazy_image_copy(const LazyImage *image, MemoryContext parent);
 Datum lazy_image_datum(LazyImage *image);
+LazyImage *lazy_image_optional_tail(const LazyImage *image, const LazyImage *before,
+									MemoryContext parent);
 void lazy_image_append(LazyImage *image, const void *step, Size size);
 int lazy_image_attach(LazyImage *image, const LazyImage *argument);
 Size lazy_image_pack(const LazyImage *image, int first_source, void *buffer, Size room);

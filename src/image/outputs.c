@@ -19,6 +19,7 @@
 #include "image/step.h"
 
 PG_FUNCTION_INFO_V1(imgexport_validate_outputs);
+PG_FUNCTION_INFO_V1(imgexport_are_outputs);
 
 #define OUTPUTS_MAX 100
 #define OUTPUT_NAME_MAX_BYTES 100
@@ -242,12 +243,16 @@ apply_output(const LazyImage *image, const OutputSpec *spec, const RecipeContext
 
 	own.output = output;
 	if (spec->steps != NULL)
-		tail = lazy_image(recipe_apply(lazy_image_datum(tail), spec->steps, &own),
-						  CurrentMemoryContext);
+	{
+		Datum value = lazy_image_datum(tail);
+
+		recipe_apply(&value, spec->steps, &own);
+		tail = lazy_image(value, CurrentMemoryContext);
+	}
 	if (has_any(spec->resize, lengthof(spec->resize)))
-		step_append(tail, "resize", spec->resize, lengthof(spec->resize));
+		step_append(tail, "resize", spec->resize, lengthof(spec->resize), false);
 	if (has_any(spec->convert, lengthof(spec->convert)))
-		step_append(tail, "convert", spec->convert, lengthof(spec->convert));
+		step_append(tail, "convert", spec->convert, lengthof(spec->convert), false);
 	return tail;
 }
 
@@ -282,7 +287,7 @@ outputs_apply(LazyImage *image, Jsonb *outputs, const RecipeContext *context,
 
 /* Raise what outputs_apply would raise before it calls anything. */
 void
-outputs_check(Jsonb *outputs)
+outputs_check(Jsonb *outputs, RecipeCheck check)
 {
 	ListCell *cell;
 
@@ -291,7 +296,7 @@ outputs_check(Jsonb *outputs)
 		const OutputSpec *spec = lfirst(cell);
 
 		if (spec->steps != NULL)
-			recipe_check(spec->steps);
+			recipe_check(spec->steps, check);
 	}
 }
 
@@ -299,6 +304,14 @@ outputs_check(Jsonb *outputs)
 Datum
 imgexport_validate_outputs(PG_FUNCTION_ARGS)
 {
-	outputs_check(PG_GETARG_JSONB_P(0));
+	outputs_check(PG_GETARG_JSONB_P(0), RECIPE_CHECK_ALL);
+	PG_RETURN_BOOL(true);
+}
+
+/* imgexport.are_outputs(outputs jsonb) returns boolean: true, or an error */
+Datum
+imgexport_are_outputs(PG_FUNCTION_ARGS)
+{
+	outputs_check(PG_GETARG_JSONB_P(0), RECIPE_CHECK_SHAPE);
 	PG_RETURN_BOOL(true);
 }

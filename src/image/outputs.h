@@ -16,6 +16,6 @@ typedef struct NamedImage
 
 int outputs_apply(LazyImage *image, Jsonb *outputs, const RecipeContext *context,
 				  NamedImage **result);
-void outputs_check(Jsonb *outputs);
+void outputs_check(Jsonb *outputs, RecipeCheck check);
 
 #endif

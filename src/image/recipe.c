@@ -20,6 +20,7 @@
 
 PG_FUNCTION_INFO_V1(img_apply);
 PG_FUNCTION_INFO_V1(imgexport_validate_recipe);
+PG_FUNCTION_INFO_V1(imgexport_is_recipe);
 
 /* A recipe nobody writes by hand; every step costs a look-up and a piece of a frame. */
 #define RECIPE_MAX_STEPS 200
@@ -138,141 +139,148 @@ read_on_error(JsonbContainer *arguments, int index)
 	return strcmp(choice, STEP_ON_ERROR_SKIP) == 0;
 }
 
-/* The call of one step, for what may catch its error. */
+/* A step to be made, for what may catch its error. */
 typedef struct StepAttempt
 {
+	int number;
 	const char *name;
 	JsonbContainer *arguments;
-	Datum image;
+	bool optional;
+	Datum image; /* before, and then after it */
+	bool stops;	 /* the result is not here yet */
 	const RecipeContext *context;
 } StepAttempt;
 
 static void
-call_attempt(void *argument)
+make_step(void *argument)
 {
 	StepAttempt *attempt = argument;
-	bool before = step_set_optional(true);
+	const RecipeContext *context = attempt->context;
+	StepFunction function;
 
-	PG_TRY();
-	{
-		attempt->image =
-			step_call(attempt->name, attempt->arguments, attempt->image, attempt->context);
-	}
-	PG_FINALLY();
-	{
-		step_set_optional(before);
-	}
-	PG_END_TRY();
+	if (context->checking == RECIPE_CHECK_SHAPE && step_is_qualified(attempt->name))
+		return;
+	step_function_find(attempt->name, &function);
+	if (context->foreign != NULL && !function.appends)
+		attempt->stops =
+			!context->foreign(context, attempt->number, attempt->name, attempt->arguments,
+							  attempt->optional, &attempt->image);
+	else
+		attempt->image = step_call(&function, attempt->arguments, attempt->image,
+								   attempt->optional, context);
 }
 
 /*
- * Call a step that may be left out.  What its function raises is caught here; what the
+ * Make a step that may be left out.  What its function raises is caught here; what the
  * codec finds when it renders the step is caught there.
  */
-static Datum
-call_optional(const char *name, JsonbContainer *arguments, Datum image,
-			  const RecipeContext *context)
+static void
+make_optional(StepAttempt *attempt)
 {
-	StepAttempt attempt = {name, arguments, image, context};
+	const RecipeContext *context = attempt->context;
+	Datum before = attempt->image;
 	HelperError *error;
 	char *message;
 
-	if (context->checking)
-		return step_call(name, arguments, image, context);
 	/* A copy, as a step that fails may leave its image half changed. */
-	attempt.image = lazy_image_datum(
-		lazy_image_copy(lazy_image(image, CurrentMemoryContext), CurrentMemoryContext));
+	attempt->image = lazy_image_datum(
+		lazy_image_copy(lazy_image(before, CurrentMemoryContext), CurrentMemoryContext));
 	/* A parallel worker has no subtransactions. */
 	if (IsInParallelMode())
 	{
-		call_attempt(&attempt);
-		return attempt.image;
+		make_step(attempt);
+		return;
 	}
-	error = run_guarded(call_attempt, &attempt, CurrentMemoryContext);
+	error = run_guarded(make_step, attempt, CurrentMemoryContext);
 	if (error == NULL)
-		return attempt.image;
-	message = psprintf("step %s was skipped: %s", name, error->message);
+		return;
+	attempt->image = before;
+	message = psprintf("step %s was skipped: %s", attempt->name, error->message);
 	if (context->skipped != NULL)
 		context->skipped(context->skipped_argument, message);
 	else
 		ereport(WARNING, (errmsg("%s", message)));
-	return image;
 }
 
-static void check_fallback(JsonbContainer *arguments);
+static void check_fallback(JsonbContainer *arguments, RecipeCheck check);
 
 /* A step that asks a service; false: the recipe stops here for now. */
 static bool
 ask_service(int number, JsonbContainer *arguments, Datum *image, const RecipeContext *context)
 {
-	RecipeContext checking = {.checking = true};
+	RecipeContext checking = {.checking = RECIPE_CHECK_ALL, .role = context->role};
+	StepFunction function;
 
-	step_call(STEP_SERVICE, arguments, (Datum) 0, &checking);
-	check_fallback(arguments);
+	step_function_find(STEP_SERVICE, &function);
+	step_call(&function, arguments, (Datum) 0, false, &checking);
+	check_fallback(arguments, RECIPE_CHECK_ALL);
 	return context->service(context, number, arguments, image);
 }
 
 /*
  * Run a recipe: call each step's function on what the one before returned.
  *
- * image	lazy or plain; with context->checking it is not looked at
- * Returns	the last function's result, usually lazy; where a service has to answer first,
- *			what there is before it
+ * image	lazy or plain, becomes the last function's result, usually lazy; with
+ *			context->checking it is not looked at
+ * Returns	false: a service or another process has to answer first, and the image is what
+ *			there is before that
  * Errors	22023 the recipe is not one, 42501 a function may not be called, and
  *			whatever the functions raise
  */
-Datum
-recipe_apply(Datum image, Jsonb *recipe, const RecipeContext *context)
+bool
+recipe_apply(Datum *image, Jsonb *recipe, const RecipeContext *context)
 {
 	StepPosition position;
 	ErrorContextCallback callback = {
 		.previous = error_context_stack, .callback = tell_position, .arg = &position};
+	StepAttempt attempt = {.image = *image, .context = context};
 	int count;
 
 	check_stack_depth();
 	require_array(recipe);
 	count = JB_ROOT_COUNT(recipe);
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count && !attempt.stops; i++)
 	{
 		JsonbValue *step = getIthJsonbValueFromContainer(&recipe->root, i);
-		JsonbContainer *arguments;
-		char *name = read_step(step, i, &arguments);
 
-		position = (StepPosition){.index = i, .name = name};
+		attempt.number = context->first_step + i;
+		attempt.name = read_step(step, i, &attempt.arguments);
+		attempt.optional = read_on_error(attempt.arguments, i);
+		position = (StepPosition){.index = i, .name = attempt.name};
 		error_context_stack = &callback;
-		if (context->service != NULL && strcmp(name, STEP_SERVICE) == 0)
-		{
-			if (!ask_service(context->first_step + i, arguments, &image, context))
-				i = count;
-		}
-		else if (read_on_error(arguments, i))
-			image = call_optional(name, arguments, image, context);
+		if (context->service != NULL && strcmp(attempt.name, STEP_SERVICE) == 0)
+			attempt.stops =
+				!ask_service(attempt.number, attempt.arguments, &attempt.image, context);
+		else if (attempt.optional && context->checking == RECIPE_RUN)
+			make_optional(&attempt);
 		else
-			image = step_call(name, arguments, image, context);
-		if (context->checking && strcmp(name, STEP_SERVICE) == 0)
-			check_fallback(arguments);
+			make_step(&attempt);
+		if (context->checking != RECIPE_RUN && strcmp(attempt.name, STEP_SERVICE) == 0)
+			check_fallback(attempt.arguments, context->checking);
 		error_context_stack = callback.previous;
 	}
-	return image;
+	*image = attempt.image;
+	return !attempt.stops;
 }
 
 /* Raise what recipe_apply would raise before it calls anything. */
 void
-recipe_check(Jsonb *recipe)
+recipe_check(Jsonb *recipe, RecipeCheck check)
 {
-	RecipeContext context = {.checking = true};
+	RecipeContext context = {.checking = check};
+	Datum nothing = (Datum) 0;
 
-	recipe_apply((Datum) 0, recipe, &context);
+	recipe_apply(&nothing, recipe, &context);
 }
 
 /* What a service step falls back to is a recipe as well. */
 static void
-check_fallback(JsonbContainer *arguments)
+check_fallback(JsonbContainer *arguments, RecipeCheck check)
 {
 	JsonbValue *fallback = step_argument(arguments, "fallback");
 
 	if (fallback != NULL && fallback->type != jbvNull)
-		recipe_check(JsonbValueToJsonb(fallback));
+		recipe_check(JsonbValueToJsonb(fallback), check);
 }
 
 /* Does a valid recipe have a step of this name? */
@@ -299,14 +307,24 @@ Datum
 img_apply(PG_FUNCTION_ARGS)
 {
 	RecipeContext context = {0};
+	Datum image = PG_GETARG_DATUM(0);
 
-	PG_RETURN_DATUM(recipe_apply(PG_GETARG_DATUM(0), PG_GETARG_JSONB_P(1), &context));
+	recipe_apply(&image, PG_GETARG_JSONB_P(1), &context);
+	PG_RETURN_DATUM(image);
 }
 
 /* imgexport.validate_recipe(recipe jsonb) returns boolean: true, or an error */
 Datum
 imgexport_validate_recipe(PG_FUNCTION_ARGS)
 {
-	recipe_check(PG_GETARG_JSONB_P(0));
+	recipe_check(PG_GETARG_JSONB_P(0), RECIPE_CHECK_ALL);
+	PG_RETURN_BOOL(true);
+}
+
+/* imgexport.is_recipe(recipe jsonb) returns boolean: true, or an error */
+Datum
+imgexport_is_recipe(PG_FUNCTION_ARGS)
+{
+	recipe_check(PG_GETARG_JSONB_P(0), RECIPE_CHECK_SHAPE);
 	PG_RETURN_BOOL(true);
 }

@@ -24,7 +24,7 @@ append_resize(LazyImage *image, int side)
 								{"fit", TEXTOID, false, CStringGetTextDatum("inside")},
 								{"enlarge", BOOLOID, false, BoolGetDatum(false)}};
 
-	step_append(image, "resize", arguments, lengthof(arguments));
+	step_append(image, "resize", arguments, lengthof(arguments), false);
 }
 
 /*
@@ -41,7 +41,7 @@ sent_image(const LazyImage *image, const char *format, int max_side)
 
 	if (max_side > 0)
 		append_resize(sent, max_side);
-	step_append(sent, "convert", &convert, 1);
+	step_append(sent, "convert", &convert, 1, false);
 	return sent;
 }
 
@@ -53,7 +53,7 @@ append_alpha_only(LazyImage *image)
 		{"operation", TEXTOID, false, CStringGetTextDatum("extract_band")},
 		{"args", JSONBOID, false, args}};
 
-	step_append(image, "vips", arguments, lengthof(arguments));
+	step_append(image, "vips", arguments, lengthof(arguments), false);
 }
 
 /*
@@ -61,10 +61,11 @@ append_alpha_only(LazyImage *image)
  *
  * answer	may be changed
  * apply	image: the answer; mask, alpha: the image, cut out by it or by its alpha
+ * optional	a mask that turns out to be damaged is left out
  * Returns	one of both, or another image in the current memory context
  */
 LazyImage *
-sent_with_answer(const LazyImage *image, LazyImage *answer, const char *apply)
+sent_with_answer(const LazyImage *image, LazyImage *answer, const char *apply, bool optional)
 {
 	StepArgument mask = {"mask", BYTEAOID, false, 0};
 	LazyImage *cut;
@@ -75,7 +76,7 @@ sent_with_answer(const LazyImage *image, LazyImage *answer, const char *apply)
 		append_alpha_only(answer);
 	cut = lazy_image_copy(image, CurrentMemoryContext);
 	mask.value = lazy_image_datum(answer);
-	step_append(cut, "mask", &mask, 1);
+	step_append(cut, "mask", &mask, 1, optional);
 	return cut;
 }
 
@@ -101,5 +102,5 @@ imgexport_apply_answer(PG_FUNCTION_ARGS)
 
 	PG_RETURN_DATUM(
 		lazy_image_datum(sent_with_answer(image, lazy_image_copy(answer, CurrentMemoryContext),
-										  text_to_cstring(PG_GETARG_TEXT_PP(2)))));
+										  text_to_cstring(PG_GETARG_TEXT_PP(2)), false)));
 }

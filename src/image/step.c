@@ -234,31 +234,17 @@ pack_argument(Packer *packer, const StepArgument *argument, LazyImage *image)
 	}
 }
 
-/* Steps that are appended now are left out when they fail. */
-static bool steps_are_optional = false;
-
-/*
- * Say whether steps that are appended from now on may be left out; returns what was said
- * before, which the caller restores, after an error as well.
- */
-bool
-step_set_optional(bool optional)
-{
-	bool before = steps_are_optional;
-
-	steps_are_optional = optional;
-	return before;
-}
-
 /*
  * Add a step to a lazy image.
  *
  * arguments	count of them, without the image itself; NULLs are left out
+ * optional		the codec leaves the step out when it fails
  * Errors		IX001 an image argument is none; 22023 a jsonb argument holds objects;
  *				54000 too long
  */
 void
-step_append(LazyImage *image, const char *name, const StepArgument *arguments, int count)
+step_append(LazyImage *image, const char *name, const StepArgument *arguments, int count,
+			bool optional)
 {
 	static uint8 packed[FRAME_MAX_BYTES];
 	Packer packer;
@@ -271,7 +257,7 @@ step_append(LazyImage *image, const char *name, const StepArgument *arguments, i
 	for (int i = 0; i < count; i++)
 		if (!arguments[i].is_null)
 			packed_count += pack_argument(&packer, &arguments[i], image);
-	if (steps_are_optional)
+	if (optional)
 	{
 		pack_argument_text(&packer, STEP_ON_ERROR, STEP_ON_ERROR_SKIP);
 		packed_count++;
@@ -298,7 +284,7 @@ image_with_step(FunctionCallInfo fcinfo)
 										  .is_null = PG_ARGISNULL(i),
 										  .value = PG_GETARG_DATUM(i)};
 	image = lazy_image(PG_GETARG_DATUM(0), CurrentMemoryContext);
-	step_append(image, signature->step, arguments, signature->argument_count - 1);
+	step_append(image, signature->step, arguments, signature->argument_count - 1, false);
 	return image;
 }
 

@@ -28,7 +28,7 @@ typedef struct StepSignature
 } StepSignature;
 
 const StepSignature *step_signature(FunctionCallInfo fcinfo);
-bool step_set_optional(bool optional);
-void step_append(LazyImage *image, const char *name, const StepArgument *arguments, int count);
+void step_append(LazyImage *image, const char *name, const StepArgument *arguments, int count,
+				 bool optional);
 
 #endif

@@ -1,165 +1,32 @@
 /*
  * stepcall.c
- *		A step of a recipe as the call of a function.
+ *		A step of a recipe as the call of a function: its arguments, and the call.
  *
- * "resize" is img_resize of the extension's own schema; "app.vintage" is app.img_vintage,
- * which may be anybody's.  A name is never looked for along search_path, so a recipe
- * means the same to everybody.
+ * Steps of the extension are appended here, and nothing of anybody else's runs: their arguments
+ * are of PostgreSQL's own types and their defaults are constants.  Any other function is called
+ * as whoever this process acts for; only sessions and evaluators get so far.
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/indexing.h"
-#include "catalog/namespace.h"
+#include "access/transam.h"
 #include "catalog/pg_collation.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "executor/executor.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
+#include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/catcache.h"
 #include "utils/datum.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
-#include "utils/syscache.h"
 
-#include "compat.h"
 #include "image/datauri.h"
 #include "image/step.h"
 #include "image/stepcall.h"
 #include "wire/pipeline.h"
-
-#define FUNCTION_PREFIX "img_"
-
-/* A function that can be a step: (bytea, ...) returns bytea. */
-typedef struct StepFunction
-{
-	Oid oid;
-	const char *step; /* as the recipe names it */
-	int argument_count;
-	char **names;
-	Oid *types;
-	List *defaults; /* expressions of the last arguments */
-} StepFunction;
-
-/* The schema that CREATE EXTENSION put the img_ functions into. */
-static Oid
-extension_schema(void)
-{
-	Oid extension = get_extension_oid("imgexport", false);
-	Relation relation = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple tuple;
-	Oid schema = InvalidOid;
-
-	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(extension));
-	scan = systable_beginscan(relation, ExtensionOidIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
-	systable_endscan(scan);
-	table_close(relation, AccessShareLock);
-	return schema;
-}
-
-static bool
-is_image_function(Form_pg_proc function)
-{
-	return function->prokind == PROKIND_FUNCTION && function->pronargs >= 1 &&
-		   function->proargtypes.values[0] == BYTEAOID && function->prorettype == BYTEAOID &&
-		   !function->proretset && function->provariadic == InvalidOid;
-}
-
-/* The names of the steps that the extension brings, for hints. */
-static const char *
-nearest_step(const char *name, Oid schema)
-{
-	Relation relation = table_open(ProcedureRelationId, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple tuple;
-	const char *candidates[256];
-	int count = 0;
-
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)) && count < lengthof(candidates))
-	{
-		Form_pg_proc function = (Form_pg_proc) GETSTRUCT(tuple);
-
-		if (function->pronamespace == schema && is_image_function(function) &&
-			strncmp(NameStr(function->proname), FUNCTION_PREFIX, strlen(FUNCTION_PREFIX)) == 0)
-			candidates[count++] = pstrdup(NameStr(function->proname) + strlen(FUNCTION_PREFIX));
-	}
-	systable_endscan(scan);
-	table_close(relation, AccessShareLock);
-	return nearest_name(name, candidates, count);
-}
-
-static void
-read_function(HeapTuple tuple, StepFunction *function)
-{
-	char *modes;
-	bool no_defaults;
-	Datum defaults = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proargdefaults, &no_defaults);
-
-	function->oid = ((Form_pg_proc) GETSTRUCT(tuple))->oid;
-	function->argument_count =
-		get_func_arg_info(tuple, &function->types, &function->names, &modes);
-	function->defaults = NIL;
-	if (!no_defaults)
-		function->defaults = castNode(List, stringToNode(TextDatumGetCString(defaults)));
-}
-
-static bool
-find_in_schema(Oid schema, const char *name, StepFunction *function)
-{
-	CatCList *list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
-	bool found = false;
-
-	for (int i = 0; i < list->n_members && !found; i++)
-	{
-		HeapTuple tuple = &list->members[i]->tuple;
-		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
-
-		found = form->pronamespace == schema && is_image_function(form);
-		if (found)
-			read_function(tuple, function);
-	}
-	ReleaseSysCacheList(list);
-	return found;
-}
-
-/* Find the function of a step, and make sure that the current user may call it. */
-static void
-find_function(const char *step, StepFunction *function)
-{
-	const char *dot = strrchr(step, '.');
-	const char *base = dot ? dot + 1 : step;
-	Oid schema =
-		dot ? LookupExplicitNamespace(pnstrdup(step, dot - step), true) : extension_schema();
-	const char *nearest;
-
-	function->step = step;
-	if (!OidIsValid(schema) ||
-		!find_in_schema(schema, psprintf(FUNCTION_PREFIX "%s", base), function))
-	{
-		nearest = nearest_step(base, extension_schema());
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("there is no step \"%s\"", step),
-						nearest ? errhint("Perhaps you meant \"%s\".", nearest) : 0));
-	}
-	if (compat_proc_aclcheck(function->oid, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function->oid));
-}
 
 /* Every key of the arguments has to be an argument. */
 static void
@@ -222,12 +89,17 @@ image_of_text(const StepFunction *function, int index, const char *text, int len
 	return PointerGetDatum(image);
 }
 
+/* An input function of a type that is not PostgreSQL's own is somebody's code. */
 static Datum
-input_of_text(Oid type, char *text)
+input_of_text(const StepFunction *function, int index, char *text)
 {
+	Oid type = function->types[index];
 	Oid input;
 	Oid parameter;
 
+	if (function->appends && type >= FirstNormalObjectId)
+		elog(ERROR, "argument %d of step \"%s\" has a type that is not PostgreSQL's own", index,
+			 function->step);
 	getTypeInputInfo(type, &input, &parameter);
 	return OidInputFunctionCall(input, text, parameter, -1);
 }
@@ -254,7 +126,7 @@ number_of_json(const StepFunction *function, int index, JsonbValue *value)
 		default:
 			raise_type(function, index);
 	}
-	return input_of_text(function->types[index], text);
+	return input_of_text(function, index, text);
 }
 
 /* An array of strings as text[]. */
@@ -278,10 +150,14 @@ array_of_json(const StepFunction *function, int index, JsonbContainer *array)
 
 /* A value of the recipe as the argument's type. */
 static Datum
-argument_of_json(const StepFunction *function, int index, JsonbValue *value)
+argument_of_json(const StepFunction *function, int index, JsonbValue *value,
+				 const RecipeContext *context)
 {
 	Oid type = function->types[index];
 
+	/* Whether a value is one of somebody's type only that type's functions know. */
+	if (context->checking != RECIPE_RUN && type >= FirstNormalObjectId)
+		return (Datum) 0;
 	if (type == JSONBOID)
 		return JsonbPGetDatum(JsonbValueToJsonb(value));
 	switch (value->type)
@@ -298,7 +174,8 @@ argument_of_json(const StepFunction *function, int index, JsonbValue *value)
 									 value->val.string.len);
 			if (type == BOOLOID || TypeCategory(type) == TYPCATEGORY_NUMERIC)
 				raise_type(function, index);
-			return input_of_text(type, pnstrdup(value->val.string.val, value->val.string.len));
+			return input_of_text(function, index,
+								 pnstrdup(value->val.string.val, value->val.string.len));
 		case jbvBinary:
 			if (type == TEXTARRAYOID && JsonContainerIsArray(value->val.binary.data))
 				return array_of_json(function, index, value->val.binary.data);
@@ -308,46 +185,63 @@ argument_of_json(const StepFunction *function, int index, JsonbValue *value)
 	}
 }
 
+/* A step of ours is called where nothing may be run: what is no constant is a mistake of ours. */
+static void
+constant_default(const StepFunction *function, Expr *expression, NullableDatum *argument)
+{
+	Const *constant = (Const *) eval_const_expressions(NULL, (Node *) expression);
+
+	if (!IsA(constant, Const))
+		elog(ERROR, "a default of step \"%s\" is not a constant", function->step);
+	*argument = (NullableDatum){.value = constant->constvalue, .isnull = constant->constisnull};
+}
+
+/* A default is an expression, perhaps somebody's own. */
+static void
+evaluated_default(Oid type, Expr *expression, NullableDatum *argument)
+{
+	EState *estate = CreateExecutorState();
+	ExprState *state = ExecPrepareExpr(expression, estate);
+	Datum value =
+		ExecEvalExprSwitchContext(state, GetPerTupleExprContext(estate), &argument->isnull);
+	int16 length;
+	bool by_value;
+
+	get_typlenbyval(type, &length, &by_value);
+	argument->value = argument->isnull ? (Datum) 0 : datumCopy(value, by_value, length);
+	FreeExecutorState(estate);
+}
+
 /* An argument that the recipe leaves out: the job's base, or the function's own default. */
 static void
 default_argument(const StepFunction *function, int index, const RecipeContext *context,
 				 NullableDatum *argument)
 {
 	int first = function->argument_count - list_length(function->defaults);
-	EState *estate;
-	ExprState *expression;
-	Datum value;
-	int16 length;
-	bool by_value;
 
-	if (index < first)
+	if (index >= first)
 	{
-		if (function->types[index] != BYTEAOID)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("step \"%s\" needs an argument \"%s\"", function->step,
-								   function->names ? function->names[index] : "?")));
-		if (!context->has_base && !context->checking)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("step \"%s\" needs an image as \"%s\"", function->step,
-							function->names ? function->names[index] : "?"),
-					 errhint("Give it as a data: URI, or give the job a base or base_url.")));
-		*argument = (NullableDatum){.value = context->base, .isnull = false};
+		Expr *expression = list_nth(function->defaults, index - first);
+
+		if (function->appends)
+			constant_default(function, expression, argument);
+		else if (context->checking != RECIPE_RUN)
+			argument->isnull = true;
+		else
+			evaluated_default(function->types[index], expression, argument);
 		return;
 	}
-	/* A default is an expression, perhaps somebody else's: it runs with the step, or not at all. */
-	if (context->checking)
-	{
-		argument->isnull = true;
-		return;
-	}
-	estate = CreateExecutorState();
-	expression = ExecPrepareExpr(list_nth(function->defaults, index - first), estate);
-	value = ExecEvalExprSwitchContext(expression, GetPerTupleExprContext(estate),
-									  &argument->isnull);
-	get_typlenbyval(function->types[index], &length, &by_value);
-	argument->value = argument->isnull ? (Datum) 0 : datumCopy(value, by_value, length);
-	FreeExecutorState(estate);
+	if (function->types[index] != BYTEAOID)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("step \"%s\" needs an argument \"%s\"", function->step,
+							   function->names ? function->names[index] : "?")));
+	if (!context->has_base && context->checking == RECIPE_RUN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("step \"%s\" needs an image as \"%s\"", function->step,
+						function->names ? function->names[index] : "?"),
+				 errhint("Give it as a data: URI, or give the job a base or base_url.")));
+	*argument = (NullableDatum){.value = context->base, .isnull = false};
 }
 
 /* What a recipe says of a step's argument; NULL: nothing.  arguments: NULL where it has none. */
@@ -371,7 +265,7 @@ fit_argument(const StepFunction *function, int index, JsonbContainer *arguments,
 	else if (value->type == jbvNull)
 		*argument = (NullableDatum){.isnull = true};
 	else
-		*argument = (NullableDatum){.value = argument_of_json(function, index, value)};
+		*argument = (NullableDatum){.value = argument_of_json(function, index, value, context)};
 }
 
 /* Does a step take the job's base, which it leaves out? */
@@ -390,70 +284,91 @@ takes_base(const StepFunction *function, JsonbContainer *arguments)
 	return false;
 }
 
-static Datum
-call_function(const StepFunction *function, FunctionCallInfo call)
+static void
+require_arguments(const StepFunction *function, const NullableDatum *arguments)
 {
+	for (int i = 1; function->strict && i < function->argument_count; i++)
+		if (arguments[i].isnull)
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument \"%s\" of step \"%s\" must not be null",
+							function->names ? function->names[i] : "?", function->step)));
+}
+
+/* A step of the extension: what img_step would do, and nothing is called. */
+static Datum
+append_step(const StepFunction *function, const NullableDatum *arguments, bool optional)
+{
+	const char *dot = strrchr(function->step, '.');
+	StepArgument step[FUNC_MAX_ARGS];
+	LazyImage *image = lazy_image(arguments[0].value, CurrentMemoryContext);
+
+	for (int i = 1; i < function->argument_count; i++)
+		step[i - 1] = (StepArgument){.name = function->names[i],
+									 .type = function->types[i],
+									 .is_null = arguments[i].isnull,
+									 .value = arguments[i].value};
+	step_append(image, dot ? dot + 1 : function->step, step, function->argument_count - 1,
+				optional);
+	return lazy_image_datum(image);
+}
+
+/* Any other function.  optional: the steps that it appends may be left out when they fail. */
+static Datum
+call_function(const StepFunction *function, const NullableDatum *arguments, bool optional)
+{
+	LOCAL_FCINFO(call, FUNC_MAX_ARGS);
+	FmgrInfo info;
+	LazyImage *before =
+		optional ? lazy_image_copy(lazy_image(arguments[0].value, CurrentMemoryContext),
+								   CurrentMemoryContext)
+				 : NULL;
 	Datum result;
 
-	if (call->flinfo->fn_strict)
-		for (int i = 0; i < function->argument_count; i++)
-			if (call->args[i].isnull)
-				ereport(ERROR,
-						(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						 errmsg("argument \"%s\" of step \"%s\" must not be null",
-								function->names ? function->names[i] : "?", function->step)));
+	fmgr_info(function->oid, &info);
+	InitFunctionCallInfoData(*call, &info, function->argument_count, DEFAULT_COLLATION_OID,
+							 NULL, NULL);
+	memcpy(call->args, arguments, function->argument_count * sizeof *arguments);
 	result = FunctionCallInvoke(call);
 	if (call->isnull)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("step \"%s\" returned null", function->step)));
+	if (optional)
+		result = lazy_image_datum(lazy_image_optional_tail(
+			lazy_image(result, CurrentMemoryContext), before, CurrentMemoryContext));
 	return result;
 }
 
 /*
  * Call the function of a step.
  *
- * name			as the recipe has it
  * arguments	an object, or NULL for none
  * image		its first argument; not touched while checking
+ * optional		the codec may leave out what it appends
  * Returns		what the function returned; (Datum) 0 while checking
- * Errors		22023 no such step or argument, or of another type; 42501
+ * Errors		22023 no such argument, or of another type; 42501 the role may not execute it
  */
 Datum
-step_call(const char *name, JsonbContainer *arguments, Datum image,
+step_call(const StepFunction *function, JsonbContainer *arguments, Datum image, bool optional,
 		  const RecipeContext *context)
 {
-	LOCAL_FCINFO(call, FUNC_MAX_ARGS);
-	StepFunction function;
-	FmgrInfo info;
+	NullableDatum values[FUNC_MAX_ARGS];
 	bool by_base;
-	bool before;
-	volatile Datum result = (Datum) 0;
 
-	find_function(name, &function);
+	step_function_require_execute(function,
+								  OidIsValid(context->role) ? context->role : GetUserId());
 	if (arguments != NULL)
-		check_keys(&function, arguments);
-	by_base = takes_base(&function, arguments);
+		check_keys(function, arguments);
+	by_base = takes_base(function, arguments);
 	if (by_base && context->base_skipped)
 		return image;
-	fmgr_info(function.oid, &info);
-	InitFunctionCallInfoData(*call, &info, function.argument_count, DEFAULT_COLLATION_OID, NULL,
-							 NULL);
-	call->args[0] = (NullableDatum){.value = image, .isnull = false};
-	for (int i = 1; i < function.argument_count; i++)
-		fit_argument(&function, i, arguments, context, &call->args[i]);
-	if (context->checking)
+	values[0] = (NullableDatum){.value = image, .isnull = false};
+	for (int i = 1; i < function->argument_count; i++)
+		fit_argument(function, i, arguments, context, &values[i]);
+	if (context->checking != RECIPE_RUN)
 		return (Datum) 0;
+	require_arguments(function, values);
 	/* A base that turns out to be damaged is done without, as one that did not come. */
-	before = step_set_optional(by_base);
-	step_set_optional(by_base || before);
-	PG_TRY();
-	{
-		result = call_function(&function, call);
-	}
-	PG_FINALLY();
-	{
-		step_set_optional(before);
-	}
-	PG_END_TRY();
-	return result;
+	return function->appends ? append_step(function, values, optional || by_base)
+							 : call_function(function, values, optional || by_base);
 }

@@ -17,10 +17,10 @@
 
 #include "helper/bulk.h"
 #include "image/fetch.h"
+#include "queue/background.h"
 #include "queue/servicerequest.h"
 #include "queue/services.h"
 #include "queue/wake.h"
-#include "queue/worker.h"
 
 PG_FUNCTION_INFO_V1(imgexport_call_service);
 PG_FUNCTION_INFO_V1(imgexport_fetch_answer);
@@ -29,11 +29,11 @@ PG_FUNCTION_INFO_V1(imgexport_count_cached);
 /* How often a session looks whether a service has room for its request. */
 #define ROOM_POLL_MS 50
 
-/* Whoever waits in the worker keeps all others waiting. */
+/* Whoever waits in the worker keeps all others waiting, and in an evaluator its role. */
 static void
 refuse_in_worker(void)
 {
-	if (worker.name[0] != '\0')
+	if (background_is_here())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a worker does not wait for a service"),

@@ -12,12 +12,14 @@
 
 #include "compat.h"
 #include "helper/bulk.h"
+#include "queue/evaluation.h"
 #include "queue/queues.h"
 #include "queue/worker.h"
 
 /*
  * By queue: as many as it has room for, the most urgent first.  Hosts that are at their
- * limit are passed over, and of the rest no host gets more than it has room for.
+ * limit are passed over, and of the rest no host gets more than it has room for.  Owners whose
+ * functions are slow are passed over while enough of their jobs wait for them.
  */
 static WorkerStatement claim_statement = {
 	"WITH room AS MATERIALIZED ("
@@ -33,6 +35,7 @@ static WorkerStatement claim_statement = {
 	"  AND (deadline IS NULL OR deadline > $7)"
 	"  AND (host IS NULL OR NOT EXISTS (SELECT FROM busy WHERE busy.host = job.host"
 	"   AND busy.running >= least(room.host_limit, busy.cap)))"
+	"  AND owner::text <> ALL ($12)"
 	"  ORDER BY priority DESC, run_at LIMIT room.slots"
 	"  FOR UPDATE SKIP LOCKED) j),"
 	" chosen AS MATERIALIZED ("
@@ -47,9 +50,9 @@ static WorkerStatement claim_statement = {
 	" RETURNING job.batch_id, job.job_id, queue, owner::text, attempts, max_attempts, notify,"
 	" expires_in, preset, recipe, outputs, metadata, source_url, source, base_url, base, host,"
 	" deadline, on_error, run_at, store",
-	11,
+	12,
 	{TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-	 TIMESTAMPTZOID, INT4OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZARRAYOID},
+	 TIMESTAMPTZOID, INT4OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID},
 	NULL};
 
 enum
@@ -179,7 +182,7 @@ claim(TimestampTz now, int room)
 {
 	QueueRoom queues;
 	TimestampTz next = queues_room(room, now, &queues);
-	Datum values[11] = {queues.names, queues.slots, queues.host_limits};
+	Datum values[12] = {queues.names, queues.slots, queues.host_limits};
 
 	if (next != 0)
 		worker_look_at(next);
@@ -191,6 +194,7 @@ claim(TimestampTz now, int room)
 	values[8] = CStringGetTextDatum(worker.name);
 	values[9] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, LEASE_MS));
 	values[10] = queues.floors;
+	values[11] = evaluators_crowded_owners();
 	return worker_execute(&claim_statement, values, NULL);
 }
 

@@ -26,6 +26,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "queue/background.h"
 #include "queue/launcher.h"
 #include "queue/shmem.h"
 
@@ -261,9 +262,7 @@ launcher_leave(int code, Datum argument)
 void
 imgexport_launcher_main(Datum argument)
 {
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
-	BackgroundWorkerUnblockSignals();
+	background_start();
 	before_shmem_exit(launcher_leave, (Datum) 0);
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	queue_lock()->launcher = MyLatch;

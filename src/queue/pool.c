@@ -10,6 +10,7 @@
 
 #include "helper/helper.h"
 #include "queue/calls.h"
+#include "queue/evaluation.h"
 #include "queue/worker.h"
 #include "settings.h"
 
@@ -65,6 +66,9 @@ pool_room(void)
 	{
 		Task *task = dlist_container(Task, link, iter.cur);
 
+		/* One role's slow functions keep nobody else's jobs from being claimed. */
+		if (task->state == TASK_EVALUATING)
+			continue;
 		/* Those that services are asked for need nothing of ours but memory. */
 		busy += task->state != TASK_DONE && task->state != TASK_CALLING;
 		held += task->source.length + task->base.length + calls_held_bytes(task);
@@ -80,14 +84,16 @@ pool_advance(void)
 {
 	transfers_advance();
 	codecs_advance();
+	evaluators_advance();
 }
 
 /* How long may the loop sleep for us?  -1: until a socket says something. */
 long
 pool_wait_ms(void)
 {
-	long waits[] = {transfers_wait_ms(), codecs_wait_ms(),	 calls_wait_ms(),
-					objects_wait_ms(),	 complete_wait_ms(), usage_wait_ms()};
+	long waits[] = {transfers_wait_ms(),  codecs_wait_ms(),	 calls_wait_ms(),
+					evaluators_wait_ms(), objects_wait_ms(), complete_wait_ms(),
+					usage_wait_ms()};
 	long shortest = -1;
 	dlist_iter iter;
 
@@ -100,6 +106,13 @@ pool_wait_ms(void)
 		if (waits[i] >= 0 && (shortest < 0 || waits[i] < shortest))
 			shortest = waits[i];
 	return shortest;
+}
+
+/* Some socket was opened or closed. */
+void
+pool_note_sockets(void)
+{
+	sockets_changed = true;
 }
 
 /* Has the set of sockets changed since pool_sockets() was asked? */
@@ -119,5 +132,6 @@ pool_sockets(int *sockets, int room)
 	sockets_changed = false;
 	if (socket >= 0)
 		sockets[count++] = socket;
-	return count + codecs_sockets(sockets + count, room - count);
+	count += codecs_sockets(sockets + count, room - count);
+	return count + evaluators_sockets(sockets + count, room - count);
 }

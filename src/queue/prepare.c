@@ -2,8 +2,8 @@
  * prepare.c
  *		From a job's recipe to a request for the codec.
  *
- * A recipe calls functions, and some may be the submitter's own.  They run as the
- * submitter, in a security-restricted context, for as long as a codec may take at most.
+ * Only the extension's own steps are evaluated here; steps that are anybody's functions wait for
+ * an evaluator (evaluation.c), and services for their answers.
  */
 #include "postgres.h"
 
@@ -13,14 +13,13 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "helper/guarded.h"
 #include "image/step.h"
 #include "queue/calls.h"
+#include "queue/evaluation.h"
 #include "queue/worker.h"
-#include "settings.h"
 #include "wire/sniff.h"
 
 static WorkerStatement preset_statement = {
@@ -82,26 +81,29 @@ base_image(Task *task, Datum *base)
 	return true;
 }
 
-/* The recipe on the source; a base that no step of it asks for goes under the result. */
+/*
+ * The recipe on the source; a base that no step of it asks for goes under the result.
+ *
+ * Returns	NULL: something has to be answered first
+ */
 static LazyImage *
 apply_recipe(Task *task, RecipeContext *context)
 {
-	LazyImage *image = image_of(&task->source);
+	Datum image = lazy_image_datum(image_of(&task->source));
+	LazyImage *result;
 
 	task->source_bytes = task->source.length;
-	if (task->recipe != NULL)
-		image = lazy_image(recipe_apply(lazy_image_datum(image), task->recipe, context),
-						   task->context);
-	if (context->has_base && !task->waits_for_calls &&
+	if (task->recipe != NULL && !recipe_apply(&image, task->recipe, context))
+		return NULL;
+	result = lazy_image(image, task->context);
+	if (context->has_base &&
 		(task->recipe == NULL || !recipe_has_step(task->recipe, "composite")))
 	{
 		StepArgument base = {"base", BYTEAOID, false, context->base};
-		bool before = step_set_optional(true);
 
-		step_append(image, "composite", &base, 1);
-		step_set_optional(before);
+		step_append(result, "composite", &base, 1, true);
 	}
-	return image;
+	return result;
 }
 
 static void
@@ -134,26 +136,46 @@ note_skipped(void *argument, const char *message)
 	task_warn(argument, "%s", message);
 }
 
+/* The role whose job it is.  Errors: 42704 it was dropped. */
+static Oid
+role_of(const Task *task)
+{
+	Oid role = get_role_oid(task->owner, true);
+
+	if (!OidIsValid(role))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("role \"%s\" does not exist any more", task->owner)));
+	return role;
+}
+
 /*
- * The recipe, as far as it goes: up to the first step that has to ask a service, or to the
- * end, with what services have answered.
+ * The recipe, as far as it goes: up to the first steps that somebody else has to answer, or to
+ * the end, with what they have answered.
  */
 static void
-evaluate(Task *task)
+evaluate(void *argument)
 {
+	Task *task = argument;
 	RecipeContext context = {.output = -1,
 							 .skipped = note_skipped,
 							 .skipped_argument = task,
 							 .service = service_step,
-							 .service_argument = task};
+							 .service_argument = task,
+							 .foreign = foreign_step,
+							 .foreign_argument = task};
 	LazyImage *image;
 
-	task->waits_for_calls = false;
+	if (task->preset != NULL)
+		apply_preset(task);
+	context.role = task->role = role_of(task);
 	context.has_base = base_image(task, &context.base);
 	context.base_skipped = task->wants_base && !context.has_base;
+	task->output_count = 0;
 	image = apply_recipe(task, &context);
-	if (!task->waits_for_calls)
+	if (image != NULL)
 		name_outputs(task, image, &context);
+	if (evaluations_are_open(task))
+		return;
 	if (calls_are_open(task))
 	{
 		task->output_count = 0;
@@ -166,39 +188,15 @@ evaluate(Task *task)
 		task_close_inputs(task);
 }
 
-/* In a subtransaction, whose end restores user, settings and context. */
-static void
-evaluate_as_owner(void *argument)
-{
-	Task *task = argument;
-	Oid owner = get_role_oid(task->owner, true);
-
-	if (!OidIsValid(owner))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("role \"%s\" does not exist any more", task->owner)));
-	if (task->preset != NULL)
-		apply_preset(task);
-	SetUserIdAndSecContext(owner, SECURITY_RESTRICTED_OPERATION | SECURITY_LOCAL_USERID_CHANGE);
-	enable_timeout_after(STATEMENT_TIMEOUT, settings.codec_timeout_ms);
-	evaluate(task);
-	disable_timeout(STATEMENT_TIMEOUT, false);
-}
-
 static void
 prepare(Task *task)
 {
-	Oid user;
-	int security_context;
-	HelperError *error;
+	HelperError *error = run_guarded(evaluate, task, task->context);
 
-	GetUserIdAndSecContext(&user, &security_context);
-	error = run_guarded(evaluate_as_owner, task, task->context);
-	disable_timeout(STATEMENT_TIMEOUT, false);
-	SetUserIdAndSecContext(user, security_context);
 	if (error != NULL)
 		task_fail(task, error);
 	else
-		task->state = TASK_WAITING;
+		task->state = evaluations_are_open(task) ? TASK_EVALUATING : TASK_WAITING;
 }
 
 /* Evaluate the recipes of all jobs whose bytes are here, in one transaction. */
@@ -216,7 +214,7 @@ prepare_ready(void)
 			continue;
 		if (!begun)
 		{
-			worker_begin_for_users("evaluate recipes");
+			worker_begin("evaluate recipes");
 			begun = true;
 		}
 		prepare(task);

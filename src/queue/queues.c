@@ -100,6 +100,7 @@ rate_room(QueueMemory *log, int64 interval_ms, TimestampTz now, TimestampTz *nex
 	return log->room - log->count;
 }
 
+/* One role's slow functions do not fill a queue. */
 static int
 running_in(const char *queue)
 {
@@ -110,7 +111,8 @@ running_in(const char *queue)
 	{
 		Task *task = dlist_container(Task, link, iter.cur);
 
-		running += task->state != TASK_DONE && strcmp(task->queue, queue) == 0;
+		running += task->state != TASK_DONE && task->state != TASK_EVALUATING &&
+				   strcmp(task->queue, queue) == 0;
 	}
 	return running;
 }

@@ -87,7 +87,7 @@ schedule_run(TimestampTz now)
 	Datum values[] = {TimestampTzGetDatum(now)};
 	MemoryContext context = CurrentMemoryContext;
 
-	worker_begin_for_users("run a schedule");
+	worker_begin_for_tasks("run a schedule");
 	if (worker_execute(&take_statement, values, NULL) > 0)
 	{
 		ScheduleStep step = {

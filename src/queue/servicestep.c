@@ -9,7 +9,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "image/sent.h"
@@ -47,21 +46,6 @@ json_argument(JsonbContainer *arguments, const char *name)
 	return value == NULL || value->type == jbvNull ? NULL : JsonbValueToJsonb(value);
 }
 
-/* As the worker's own user: the owner of a job does not read what services are like. */
-static void
-execute_plan(const ServiceCall *call)
-{
-	Datum values[] = {CStringGetTextDatum(call->service), JsonbPGetDatum(call->parameters),
-					  ObjectIdGetDatum(GetUserId())};
-	Oid user;
-	int security_context;
-
-	GetUserIdAndSecContext(&user, &security_context);
-	SetUserIdAndSecContext(worker.user, security_context);
-	worker_execute(&plan_statement, values, call->parameters == NULL ? " n " : NULL);
-	SetUserIdAndSecContext(user, security_context);
-}
-
 static ServiceCall *
 plan_call(Task *task, int output, int step, JsonbContainer *arguments, Datum image)
 {
@@ -77,7 +61,10 @@ plan_call(Task *task, int output, int step, JsonbContainer *arguments, Datum ima
 						errmsg("argument \"name\" of step \"service\" must not be null")));
 	call->parameters = json_argument(arguments, "parameters");
 	call->fallback = json_argument(arguments, "fallback");
-	execute_plan(call);
+	worker_execute(&plan_statement,
+				   (Datum[]){CStringGetTextDatum(call->service),
+							 JsonbPGetDatum(call->parameters), ObjectIdGetDatum(task->role)},
+				   call->parameters == NULL ? " n " : NULL);
 	kind = worker_text(0, 1);
 	call->is_analysis = strcmp(kind, "analysis") == 0;
 	call->may_skip = on_error != NULL ? strcmp(on_error, STEP_ON_ERROR_SKIP) == 0
@@ -100,25 +87,23 @@ plan_call(Task *task, int output, int step, JsonbContainer *arguments, Datum ima
 static Datum
 apply_answer(const ServiceCall *call, Datum image)
 {
-	bool before = step_set_optional(call->may_skip);
 	LazyImage *answer =
 		lazy_image_of_memfd(call->result, call->result_length, CurrentMemoryContext);
-	LazyImage *made =
-		sent_with_answer(lazy_image(image, CurrentMemoryContext), answer, call->apply);
 
-	step_set_optional(before);
-	return lazy_image_datum(made);
+	return lazy_image_datum(sent_with_answer(lazy_image(image, CurrentMemoryContext), answer,
+											 call->apply, call->may_skip));
 }
 
-static Datum
-outcome_of(const ServiceCall *call, Datum image, const RecipeContext *context)
+/* What it was answered, or what is done without; false: a fallback's step waits in its turn. */
+static bool
+apply_outcome(const ServiceCall *call, Datum *image, const RecipeContext *context)
 {
 	RecipeContext fallback = *context;
 
 	if (call->result >= 0)
-		return apply_answer(call, image);
-	if (call->fallback == NULL)
-		return image;
+		*image = apply_answer(call, *image);
+	if (call->result >= 0 || call->fallback == NULL)
+		return true;
 	if (call->step >= FALLBACK_MAX_STEP)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("fallbacks of services are nested too deeply")));
@@ -141,12 +126,7 @@ service_step(const RecipeContext *context, int step, JsonbContainer *arguments, 
 
 	if (call == NULL)
 		call = plan_call(task, context->output, step, arguments, *image);
-	if (call->state != CALL_DONE && !call->is_analysis)
-	{
-		task->waits_for_calls = true;
-		return false;
-	}
-	if (call->state == CALL_DONE)
-		*image = outcome_of(call, *image, context);
-	return true;
+	if (call->state != CALL_DONE)
+		return call->is_analysis;
+	return apply_outcome(call, image, context);
 }

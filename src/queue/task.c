@@ -11,6 +11,7 @@
 
 #include "helper/presentable.h"
 #include "queue/calls.h"
+#include "queue/evaluation.h"
 #include "queue/task.h"
 
 /* Further ones say nothing new. */
@@ -32,6 +33,7 @@ task_on_reset(void *argument)
 
 	close_input(&task->source);
 	close_input(&task->base);
+	evaluations_close(task);
 	calls_close(task);
 	render_message_close(&task->message);
 }
@@ -133,6 +135,8 @@ task_phase(TaskState state)
 			return "fetch";
 		case TASK_READY:
 			return "recipe";
+		case TASK_EVALUATING:
+			return "function";
 		case TASK_WAITING:
 		case TASK_RENDERING:
 			return "render";

@@ -8,7 +8,8 @@
  * Whatever a task points to is its own: made in its context, by functions that take the task and
  * copy what they are given.  No text of a transaction, of SPI or of a frame is ever kept.
  *
- * Where its recipe asks a service, what is rendered first is the image that is sent; then it
+ * Where its recipe has steps that are somebody's functions it is EVALUATING, and READY once more
+ * when they are answered.  Where its recipe asks a service, what is rendered first is the image that is sent; then it
  * is CALLING, and READY once more.  A failure leads from anywhere to DONE.
  */
 #ifndef IMGEXPORT_QUEUE_TASK_H
@@ -27,13 +28,14 @@
 
 typedef enum TaskState
 {
-	TASK_FETCHING,	/* its URLs are on the way */
-	TASK_READY,		/* its bytes are here; the recipe is to be evaluated */
-	TASK_WAITING,	/* its request is ready; a codec is to be free */
-	TASK_RENDERING, /* a codec works on it */
-	TASK_CALLING,	/* services are asked */
-	TASK_STORING,	/* its outputs are on their way into a store */
-	TASK_DONE		/* to be written down */
+	TASK_FETCHING,	 /* its URLs are on the way */
+	TASK_READY,		 /* its bytes are here; the recipe is to be evaluated */
+	TASK_EVALUATING, /* steps of its recipe wait for evaluators, which run them */
+	TASK_WAITING,	 /* its request is ready; a codec is to be free */
+	TASK_RENDERING,	 /* a codec works on it */
+	TASK_CALLING,	 /* services are asked */
+	TASK_STORING,	 /* its outputs are on their way into a store */
+	TASK_DONE		 /* to be written down */
 } TaskState;
 
 /* What a job that cannot be done comes to. */
@@ -97,8 +99,9 @@ typedef struct Task
 	uint64 source_bytes;
 	int output_count;
 	NamedImage *images;
+	Oid role;				/* its owner, once its recipe was looked at */
+	List *evaluations;		/* of Evaluation *, that its recipe has made; see evaluation.h */
 	List *calls;			/* of ServiceCall *, that its recipe has made; see calls.h */
-	bool waits_for_calls;	/* the recipe stopped at one */
 	bool renders_for_calls; /* what is rendered is what they send */
 	TimestampTz calling_since;
 	long service_ms;

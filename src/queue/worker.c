@@ -31,6 +31,9 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "pins.h"
+#include "queue/background.h"
+#include "queue/evaluation.h"
 #include "queue/hosts.h"
 #include "queue/services.h"
 #include "queue/shmem.h"
@@ -79,13 +82,13 @@ lock_extension(void)
 }
 
 /*
- * Start a transaction in which users' functions are called.  When the extension is gone
+ * Start a transaction with settings that nobody else has made.  When the extension is gone
  * from the database, so is this process.
  *
  * activity	for pg_stat_activity
  */
-void
-worker_begin_for_users(const char *activity)
+static void
+begin_pinned(const char *activity)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -94,10 +97,18 @@ worker_begin_for_users(const char *activity)
 		AbortCurrentTransaction();
 		leave_for_good();
 	}
+	pins_apply(PINS_PROCESS, GUC_ACTION_LOCAL);
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, activity);
 	MemoryContextSwitchTo(worker.tick);
+}
+
+/* Start a transaction of a schedule's task, whose statements may go through whole tables. */
+void
+worker_begin_for_tasks(const char *activity)
+{
+	begin_pinned(activity);
 }
 
 /*
@@ -118,7 +129,7 @@ worker_begin(const char *activity)
 		{"plan_cache_mode", "force_generic_plan"},
 	};
 
-	worker_begin_for_users(activity);
+	begin_pinned(activity);
 	for (int i = 0; i < lengthof(planner); i++)
 		(void) set_config_option(planner[i].name, planner[i].value, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_LOCAL, true, 0, false);
@@ -134,10 +145,12 @@ progress(void)
 
 	dlist_foreach(iter, &worker.tasks) counts[dlist_container(Task, link, iter.cur)->state]++;
 	snprintf(text, sizeof text,
-			 "%d jobs: %d in fetch, %d in recipe, %d wait, %d in render, %d in service, %d in "
+			 "%d jobs: %d in fetch, %d in recipe, %d in function, %d wait, %d in render, %d in "
+			 "service, %d in "
 			 "store",
-			 worker.task_count, counts[TASK_FETCHING], counts[TASK_READY], counts[TASK_WAITING],
-			 counts[TASK_RENDERING], counts[TASK_CALLING], counts[TASK_STORING]);
+			 worker.task_count, counts[TASK_FETCHING], counts[TASK_READY],
+			 counts[TASK_EVALUATING], counts[TASK_WAITING], counts[TASK_RENDERING],
+			 counts[TASK_CALLING], counts[TASK_STORING]);
 	return text;
 }
 
@@ -337,6 +350,7 @@ worker_forget(Task *task)
 {
 	inputs_drop(task);
 	codecs_drop(task);
+	evaluators_drop(task);
 	calls_drop(task);
 	objects_drop(task);
 	dlist_delete(&task->link);
@@ -411,7 +425,7 @@ static WaitEventSet *
 wait_set(void)
 {
 	static WaitEventSet *set = NULL;
-	int sockets[300];
+	int sockets[300 + EVALUATORS_MAX];
 	int count;
 
 	if (set != NULL && !pool_sockets_changed())
@@ -432,7 +446,6 @@ worker_open(void)
 {
 	snprintf(worker.name, sizeof worker.name, UINT64_FORMAT "/%d/" INT64_FORMAT,
 			 GetSystemIdentifier(), MyProcPid, (int64) MyStartTimestamp);
-	worker.user = GetUserId();
 	worker.jobs =
 		AllocSetContextCreate(TopMemoryContext, "imgexport jobs", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&worker.tasks);
@@ -485,18 +498,11 @@ imgexport_worker_main(Datum argument)
 {
 	Oid database = DatumGetObjectId(argument);
 
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
-	BackgroundWorkerUnblockSignals();
+	background_start();
 	if (!enter(database))
 		proc_exit(0);
 	before_shmem_exit(worker_leave, ObjectIdGetDatum(database));
-	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
-	/* A superuser's statements must mean what they say, whatever users have created. */
-	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
-	/* Statements that would seem dear to the planner, as above, are not worth compiling. */
-	SetConfigOption("jit", "off", PGC_SUSET, PGC_S_OVERRIDE);
-	pgstat_report_appname("imgexport worker");
+	background_connect(database, "imgexport worker");
 	worker.tick =
 		AllocSetContextCreate(TopMemoryContext, "imgexport tick", ALLOCSET_DEFAULT_SIZES);
 	worker_begin("look for the extension");

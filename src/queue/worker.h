@@ -14,7 +14,6 @@
 typedef struct Worker
 {
 	char name[64];		/* system identifier/process id/start time: the owner of claims */
-	Oid user;			/* that it runs as */
 	MemoryContext tick; /* the current one, emptied in each round */
 	MemoryContext jobs; /* parent of all tasks */
 	dlist_head tasks;
@@ -44,7 +43,7 @@ extern Worker worker;
 
 /* One short transaction with SPI connected. */
 void worker_begin(const char *activity);
-void worker_begin_for_users(const char *activity);
+void worker_begin_for_tasks(const char *activity);
 void worker_commit(void);
 uint64 worker_execute(WorkerStatement *statement, Datum *values, const char *nulls);
 
@@ -112,6 +111,7 @@ bool remove_is_busy_with(const char *store, const char *key);
 Helper *worker_start_helper(HelperKind kind);
 void worker_stop_helper(Helper **helper);
 TimestampTz worker_restart_time(const Helper *ended);
+void pool_note_sockets(void);
 void pool_advance(void);
 int pool_room(void);
 long pool_wait_ms(void);

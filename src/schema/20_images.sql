@@ -56,13 +56,26 @@ CREATE FUNCTION imgexport.validate_recipe(recipe jsonb) RETURNS boolean
     LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
     AS 'MODULE_PATHNAME', 'imgexport_validate_recipe';
 COMMENT ON FUNCTION imgexport.validate_recipe(jsonb) IS
-    'True for a recipe that can be run: every step is a function, every argument one of its, of its type. Ranges are checked when it runs. Errors: 22023 what is wrong with it.';
+    'True for a recipe that can be run: every step is a function that the caller may call, every argument one of its, of its type. Nothing of it is run, nor the input functions of types that are not PostgreSQL''s own. Ranges are checked when it runs. Errors: 22023 what is wrong with it.';
 
 CREATE FUNCTION imgexport.validate_outputs(outputs jsonb) RETURNS boolean
     LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
     AS 'MODULE_PATHNAME', 'imgexport_validate_outputs';
 COMMENT ON FUNCTION imgexport.validate_outputs(jsonb) IS
     'True for outputs that can be made, as img_export takes them. Errors: 22023 what is wrong with them.';
+
+-- For CHECKs, which are also checked for whoever restores or updates a row, the worker among them.
+CREATE FUNCTION imgexport.is_recipe(recipe jsonb) RETURNS boolean
+    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'imgexport_is_recipe';
+COMMENT ON FUNCTION imgexport.is_recipe(jsonb) IS
+    'True for what is shaped like a recipe; steps of the extension are checked as by imgexport.validate_recipe, those with a schema are not looked up. Runs nothing of anybody''s. Errors: 22023 what is wrong with it.';
+
+CREATE FUNCTION imgexport.are_outputs(outputs jsonb) RETURNS boolean
+    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'imgexport_are_outputs';
+COMMENT ON FUNCTION imgexport.are_outputs(jsonb) IS
+    'True for what is shaped like outputs, as imgexport.is_recipe says it of recipes. Errors: 22023 what is wrong with them.';
 
 CREATE FUNCTION imgexport.helper_about(helper text) RETURNS jsonb
     LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 10000

@@ -22,8 +22,8 @@ INSERT INTO imgexport.queue (name, concurrency) VALUES ('default', 10), ('batch'
 
 CREATE TABLE imgexport.preset (
     name        text PRIMARY KEY,
-    recipe      jsonb CHECK (imgexport.validate_recipe(recipe)),
-    outputs     jsonb CHECK (imgexport.validate_outputs(outputs)),
+    recipe      jsonb CHECK (imgexport.is_recipe(recipe)),
+    outputs     jsonb CHECK (imgexport.are_outputs(outputs)),
     expires_in  interval CHECK (expires_in > '0'),
     store       text REFERENCES imgexport.store ON UPDATE CASCADE,
     description text
@@ -93,8 +93,8 @@ CREATE TABLE imgexport.job (
     base_url      text CHECK (base_url ~* '^https?://'),
     base          bytea,
     milestone     boolean NOT NULL DEFAULT false,
-    recipe        jsonb CHECK (imgexport.validate_recipe(recipe)),
-    outputs       jsonb CHECK (imgexport.validate_outputs(outputs)),
+    recipe        jsonb CHECK (imgexport.is_recipe(recipe)),
+    outputs       jsonb CHECK (imgexport.are_outputs(outputs)),
     preset        text,
     queue         text NOT NULL DEFAULT 'default',
     priority      int NOT NULL DEFAULT 0,

@@ -94,6 +94,7 @@ BEGIN
             MESSAGE = 'unique_key is the key of one job, and urls are several';
     END IF;
     PERFORM imgexport.check_submission(preset, queue, store, on_error);
+    PERFORM imgexport.validate_recipe(recipe), imgexport.validate_outputs(outputs);
     INSERT INTO imgexport.job (batch_id, source_url, source, recipe, outputs, preset, base_url,
                                base, queue, priority, run_at, max_attempts, expires_in, notify,
                                metadata, on_error, deadline, unique_key, store)
@@ -162,6 +163,10 @@ BEGIN
                                        coalesce(item->>'on_error', on_error))
     FROM (SELECT DISTINCT ON (i->>'preset', i->>'store', i->>'on_error') i AS item
           FROM jsonb_array_elements(items) AS i) AS d;
+    PERFORM imgexport.validate_recipe(recipe), imgexport.validate_outputs(outputs);
+    PERFORM imgexport.validate_recipe(nullif(item->'recipe', 'null')),
+            imgexport.validate_outputs(nullif(item->'outputs', 'null'))
+    FROM jsonb_array_elements(items) AS item;
     WITH item AS MATERIALIZED (
         SELECT imgexport.new_id() AS job_id, nth, i.item
         FROM jsonb_array_elements(items) WITH ORDINALITY AS i(item, nth)),

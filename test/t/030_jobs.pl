@@ -97,12 +97,12 @@ $node->poll_query_until('postgres', "SELECT state = 'failed' AND error_code = '4
   or fail('a recipe that reads what its owner may not');
 pass('a recipe runs as its owner');
 
-ask("ALTER SYSTEM SET imgexport.codec_timeout = '1s'; SELECT pg_reload_conf()");
+ask("ALTER SYSTEM SET imgexport.evaluate_timeout = '1s'; SELECT pg_reload_conf()");
 ask("INSERT INTO imgexport.job (source, recipe, max_attempts, priority) SELECT data, '[\"app.slow\"]', 1, 79 FROM public.picture");
 $node->poll_query_until('postgres', "SELECT state = 'failed' AND error_code = '57014' FROM imgexport.job WHERE priority = 79")
   or fail('a recipe that sleeps');
 pass('a recipe that never ends is ended');
-ask("ALTER SYSTEM RESET imgexport.codec_timeout; SELECT pg_reload_conf()");
+ask("ALTER SYSTEM RESET imgexport.evaluate_timeout; SELECT pg_reload_conf()");
 
 # Priority, run_at, pause, cancel.
 ask("UPDATE imgexport.queue SET paused = true WHERE name = 'scrape'");
