@@ -108,7 +108,7 @@ imgexport_wake(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Statement trigger: nothing but a note, so that a lost one costs time and no job. */
+/* Trigger, of statements or rows: nothing but a note, so that a lost one costs time and no job. */
 Datum
 imgexport_wake_on_change(PG_FUNCTION_ARGS)
 {

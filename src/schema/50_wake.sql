@@ -19,6 +19,18 @@ CREATE TRIGGER wake AFTER INSERT OR UPDATE ON imgexport.queue
 CREATE TRIGGER wake AFTER INSERT OR UPDATE ON imgexport.schedule
     FOR EACH STATEMENT EXECUTE FUNCTION imgexport.wake_on_change();
 
+-- Where triggers do not fire, in a session that plays a replica or for a row that a subscription
+-- brings, these do; the latter fires none for statements.
+CREATE TRIGGER wake_replica AFTER INSERT ON imgexport.job
+    FOR EACH ROW EXECUTE FUNCTION imgexport.wake_on_change();
+CREATE TRIGGER wake_replica AFTER INSERT OR UPDATE ON imgexport.queue
+    FOR EACH ROW EXECUTE FUNCTION imgexport.wake_on_change();
+CREATE TRIGGER wake_replica AFTER INSERT OR UPDATE ON imgexport.schedule
+    FOR EACH ROW EXECUTE FUNCTION imgexport.wake_on_change();
+ALTER TABLE imgexport.job ENABLE REPLICA TRIGGER wake_replica;
+ALTER TABLE imgexport.queue ENABLE REPLICA TRIGGER wake_replica;
+ALTER TABLE imgexport.schedule ENABLE REPLICA TRIGGER wake_replica;
+
 CREATE FUNCTION imgexport.recheck_claims() RETURNS void
     LANGUAGE C VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'imgexport_recheck_claims';
 COMMENT ON FUNCTION imgexport.recheck_claims() IS
