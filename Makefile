@@ -70,7 +70,7 @@ $(SCRIPT): $(sort $(wildcard src/schema/*.sql))
 
 CODEC_PACKAGES = vips pango fontconfig libexif libdeflate libseccomp
 NET_PACKAGES = libcurl libseccomp
-HTTPD_PACKAGES = libmicrohttpd libpq
+HTTPD_PACKAGES = libpq
 PROGRAM_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra $(WERROR) -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 \
 	-fstack-protector-strong -fPIE -Isrc -DIMGEXPORT_VERSION='"$(IMGEXPORT_VERSION)"'
 PROGRAM_LDFLAGS = -pie -Wl,-z,relro,-z,now -lm -lpthread
@@ -138,7 +138,17 @@ FUZZ_CFLAGS = -std=gnu11 -O1 -g -Wall -Wextra -D_GNU_SOURCE -Isrc -Itest/fuzz -D
 	-DIMGEXPORT_VERSION='"$(IMGEXPORT_VERSION)"' -fsanitize=fuzzer-no-link,address,undefined
 FUZZ_OBJECTS := $(patsubst src/%.c,build/fuzz/%.o,$(wildcard src/wire/*.c) \
 	$(filter-out src/codec/main.c,$(wildcard src/codec/*.c src/codec/*/*.c))) build/fuzz/fuzz.o
+FUZZ_HTTPD_OBJECTS := $(patsubst src/%.c,build/fuzz/%.o,$(filter-out src/httpd/main.c,$(wildcard src/httpd/*.c)))
 fuzzers: $(FUZZ_PROGRAMS)
+
+build/fuzz/httpd/%.o: src/httpd/%.c $(wildcard src/httpd/*.h)
+	@mkdir -p $(@D)
+	clang $(FUZZ_CFLAGS) -DGALLERY_PAGE='"$(srcdir)/src/httpd/gallery.html"' \
+		$(shell pkg-config --cflags $(HTTPD_PACKAGES)) -c $< -o $@
+
+build/fuzz/http_%.o: test/fuzz/http_%.c $(wildcard src/httpd/*.h)
+	@mkdir -p $(@D)
+	clang $(FUZZ_CFLAGS) $(shell pkg-config --cflags $(HTTPD_PACKAGES)) -c $< -o $@
 
 build/fuzz/%.o: src/%.c $(wildcard src/wire/*.h src/codec/*.h)
 	@mkdir -p $(@D)
@@ -147,6 +157,9 @@ build/fuzz/%.o: src/%.c $(wildcard src/wire/*.h src/codec/*.h)
 build/fuzz/%.o: test/fuzz/%.c test/fuzz/fuzz.h
 	@mkdir -p $(@D)
 	clang $(FUZZ_CFLAGS) $(shell pkg-config --cflags $(CODEC_PACKAGES)) -c $< -o $@
+
+build/fuzz/http_%_fuzz: build/fuzz/http_%_fuzz.o $(FUZZ_HTTPD_OBJECTS)
+	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(shell pkg-config --libs $(HTTPD_PACKAGES)) -lpthread
 
 build/fuzz/%_fuzz: build/fuzz/%_fuzz.o $(FUZZ_OBJECTS)
 	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(shell pkg-config --libs $(CODEC_PACKAGES)) -lm
@@ -163,7 +176,7 @@ uninstall-programs:
 	rm -f $(addprefix '$(DESTDIR)$(bindir)'/,$(notdir $(SERVERS)))
 
 # Objects that a pattern made on the way to a fuzzer are wanted again.
-.SECONDARY: $(FUZZ_OBJECTS)
+.SECONDARY: $(FUZZ_OBJECTS) $(FUZZ_HTTPD_OBJECTS)
 .PHONY: install-programs uninstall-programs tests benches fuzzers
 
 endif

@@ -91,6 +91,10 @@ FROM decode('R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs=', 'base64') AS d;
 SELECT imgexport.url('00000000-0000-7000-8000-000000000003'), imgexport.url('00000000-0000-7000-8000-000000000004');
 SELECT status, headers, encode(body, 'base64'), size, more FROM imgexport.http_static('/static/output/00000000-0000-7000-8000-000000000003.gif', '', '', '');
 SELECT status, length(body) FROM imgexport.http_static('/static/output/00000000-0000-7000-8000-000000000003.gif', '', '', '"6adc3d4c1056996e4e8b765a62604c78", "x"');
+-- A slice is of the image that was begun.
+SELECT imgexport.http_slice('00000000-0000-7000-8000-000000000003 "6adc3d4c1056996e4e8b765a62604c78"', 30) AS slice,
+       imgexport.http_slice('00000000-0000-7000-8000-000000000003 "0adc3d4c1056996e4e8b765a62604c78"', 30) AS other,
+       imgexport.http_slice('00000000-0000-7000-8000-000000000003', 30) AS unnamed;
 SELECT status, convert_from(body, 'UTF8') FROM imgexport.http_static('/static/output/00000000-0000-7000-8000-000000000009.gif', '', '', '');
 SELECT status, convert_from(body, 'UTF8') FROM imgexport.http_static('/static/output/none', '', '', '');
 SELECT status, convert_from(body, 'UTF8') FROM imgexport.http_static(NULL, NULL, NULL, NULL);
@@ -123,3 +127,9 @@ SELECT store, images, bytes FROM imgexport.storage_usage;
 DELETE FROM imgexport.job WHERE batch_id = '00000000-0000-7000-8000-000000000001';
 DELETE FROM imgexport.store WHERE name = 'aws';
 DELETE FROM imgexport.secret;
+-- Of several formats the one that is liked best, as Accept comes from the server.
+SELECT accept, (SELECT string_agg(f, ' ' ORDER BY imgexport.accepted_rank(f, accept)) FROM unnest('{avif,gif,jpeg,png,webp}'::text[]) AS f WHERE imgexport.accepted_rank(f, accept) < 1000) AS formats
+FROM unnest('{*,"","avif,webp,*","png","*,-jpeg","webp,jpeg,-gif","*,webp"}'::text[]) AS accept;
+-- A name as a file name: no path, no control character, and its letters in the second form.
+SELECT nth, imgexport.http_disposition(name, 'jpg') FROM unnest(ARRAY['small', 'a b', '../../etc/passwd', E'C:\\x\\y', E'a"b\r\nSet-Cookie: x', 'größe', '50%', '...', '', E'gpj\u202eexe', E'\x1b[2J']) WITH ORDINALITY AS n(name, nth);
+SELECT imgexport.http_disposition(NULL, 'bin'), length(imgexport.http_disposition(repeat('x', 1000), 'bin'));

@@ -2,6 +2,9 @@
  * cache.c
  *		Bodies that were sent lately.
  *
+ * Keys are a path that has an image and a reduced Accept (accept.c), and count as what they
+ * take, like all else here.
+ *
  * Nothing is sent from here without the database having said that it is still what it was
  * and that this client may have it; what is saved is reading the bytes.  Those that were used
  * longest ago make room.
@@ -11,6 +14,7 @@
 #include <string.h>
 
 #include "httpd/cache.h"
+#include "httpd/memory.h"
 #include "httpd/options.h"
 
 #define BUCKETS 4096
@@ -25,6 +29,7 @@ typedef struct Entry
 	struct Entry *older;
 	Answer *answer;
 	unsigned bucket;
+	size_t size; /* of this, with the key */
 	char key[];
 } Entry;
 
@@ -61,9 +66,9 @@ bucket_of(const char *key)
 }
 
 static size_t
-weight(const Answer *answer)
+weight(const Entry *entry)
 {
-	return answer->length + 1024;
+	return entry->answer->counted + entry->size;
 }
 
 static void
@@ -91,7 +96,8 @@ drop(Entry *entry)
 		link = &(*link)->next;
 	*link = entry->next;
 	unlink_use(entry);
-	used -= weight(entry->answer);
+	used -= weight(entry);
+	memory_give(entry->size);
 	answer_release(entry->answer);
 	free(entry);
 }
@@ -128,36 +134,66 @@ cache_find(const char *path, const char *accept)
 	return found;
 }
 
+static Entry *
+make_entry(const char *path, const char *accept, Answer *answer)
+{
+	char *key = make_key(path, accept);
+	size_t size = sizeof(Entry) + (key ? strlen(key) : 0) + 1;
+	Entry *entry = NULL;
+
+	if (key != NULL && answer->counted + size <= ENTRY_MAX_BYTES &&
+		answer->counted + size <= options.cache_bytes && memory_take(size))
+	{
+		entry = malloc(size);
+		if (entry == NULL)
+			memory_give(size);
+	}
+	if (entry != NULL)
+	{
+		entry->size = size;
+		strcpy(entry->key, key);
+		entry->bucket = bucket_of(key);
+		entry->answer = answer_share(answer);
+	}
+	free(key);
+	return entry;
+}
+
 /* Keep an answer for its path, in place of one that is kept. */
 void
 cache_keep(const char *path, const char *accept, Answer *answer)
 {
-	char *key = make_key(path, accept);
-	Entry *entry = key ? malloc(sizeof *entry + strlen(key) + 1) : NULL;
+	Entry *entry = make_entry(path, accept, answer);
 	Entry *before;
 
-	if (entry == NULL || weight(answer) > ENTRY_MAX_BYTES ||
-		weight(answer) > options.cache_bytes)
-	{
-		free(entry);
-		free(key);
+	if (entry == NULL)
 		return;
-	}
-	strcpy(entry->key, key);
-	entry->bucket = bucket_of(key);
-	entry->answer = answer_share(answer);
 	pthread_mutex_lock(&lock);
-	before = find(key, entry->bucket);
+	before = find(entry->key, entry->bucket);
 	if (before != NULL)
 		drop(before);
-	while (used + weight(answer) > options.cache_bytes)
+	while (oldest != NULL && used + weight(entry) > options.cache_bytes)
 		drop(oldest);
-	used += weight(answer);
+	used += weight(entry);
 	entry->next = buckets[entry->bucket];
 	buckets[entry->bucket] = entry;
 	link_newest(entry);
 	pthread_mutex_unlock(&lock);
-	free(key);
+}
+
+/* Others need so many bytes more than the images that were used lately. */
+void
+cache_make_room(size_t bytes)
+{
+	size_t freed = 0;
+
+	pthread_mutex_lock(&lock);
+	while (oldest != NULL && freed < bytes)
+	{
+		freed += weight(oldest);
+		drop(oldest);
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 /* Give all memory back. */

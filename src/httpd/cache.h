@@ -9,6 +9,7 @@
 
 Answer *cache_find(const char *path, const char *accept);
 void cache_keep(const char *path, const char *accept, Answer *answer);
+void cache_make_room(size_t bytes);
 void cache_clear(void);
 
 #endif

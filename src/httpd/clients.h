@@ -1,20 +1,20 @@
 /*
  * clients.h
- *		Connected clients, and how long each may take.
+ *		Who is connected, from which address, and how much of the server one address may have.
  */
 #ifndef IMGEXPORT_HTTPD_CLIENTS_H
 #define IMGEXPORT_HTTPD_CLIENTS_H
 
-#include <microhttpd.h>
-#include <stdint.h>
+#include <stdbool.h>
+#include <sys/socket.h>
 
-#include "httpd/exchange.h"
+typedef struct Client Client;
 
-void clients_notify(void *argument, struct MHD_Connection *connection, void **context,
-					enum MHD_ConnectionNotificationCode code);
-Client *clients_of(struct MHD_Connection *connection);
-void clients_allow(Client *client, int seconds);
-void clients_end_slow_ones(void);
+Client *clients_open(int socket, const struct sockaddr *address);
+void clients_close(Client *client);
+void clients_idle(Client *client, bool idle);
+bool clients_may_ask(Client *client);
+void clients_forget(void);
 int clients_count(void);
 const char *clients_address(const Client *client);
 

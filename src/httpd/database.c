@@ -21,23 +21,17 @@
 #include "httpd/database.h"
 #include "httpd/log.h"
 #include "httpd/options.h"
+#include "httpd/query.h"
+#include "httpd/threads.h"
 
 /* Quick requests in one pipeline. */
 #define BATCH 16
 
+/* A message of more than that is large. */
+#define LARGE_BYTES (4 << 20)
+
 /* A server that cannot be reached is left alone for so long, by all. */
 #define RECONNECT_MS 200
-
-/* Types of parameters, from the server's catalogue: they never change. */
-enum
-{
-	OID_BYTEA = 17,
-	OID_INT8 = 20,
-	OID_INT4 = 23,
-	OID_TEXT = 25
-};
-
-#define ANSWER_COLUMNS "status, headers, body, size, more, again_ms"
 
 typedef struct Queue
 {
@@ -63,6 +57,8 @@ typedef struct Connection
 	PGconn *server;
 	int number;
 } Connection;
+
+static void deliver(Exchange *exchange, Answer *answer);
 
 /* Queues --------------------------------------------------------------------- */
 
@@ -96,9 +92,9 @@ static bool
 asks_the_same(const Exchange *a, const Exchange *b)
 {
 	return a->route == b->route && (a->route->flags & ROUTE_POST) == 0 &&
-		   strcmp(a->path, b->path) == 0 && strcmp(a->query, b->query) == 0 &&
-		   strcmp(a->type ? a->type : "", b->type ? b->type : "") == 0 &&
-		   strcmp(a->etags, b->etags) == 0;
+		   strcmp(a->request.path, b->request.path) == 0 &&
+		   strcmp(a->request.query, b->request.query) == 0 &&
+		   strcmp(a->accept, b->accept) == 0 && strcmp(a->etags, b->etags) == 0;
 }
 
 /* One that is slow and has been asked, or is about to be. */
@@ -130,9 +126,13 @@ void
 database_ask(Exchange *exchange)
 {
 	Exchange *leader;
+	bool refused;
 
 	pthread_mutex_lock(&lock);
-	if (is_slow(exchange) && (leader = find_leader(exchange)) != NULL)
+	refused = stopping;
+	if (refused)
+		;
+	else if (is_slow(exchange) && (leader = find_leader(exchange)) != NULL)
 	{
 		exchange->next = leader->followers;
 		leader->followers = exchange;
@@ -141,6 +141,9 @@ database_ask(Exchange *exchange)
 		queue_add(is_slow(exchange) ? &slow : &quick, exchange);
 	pthread_cond_signal(&work);
 	pthread_mutex_unlock(&lock);
+	/* Nothing takes from the queues any more: what came to them would wait for ever. */
+	if (refused)
+		deliver(exchange, answer_of_text(503, "the server stops"));
 }
 
 /* What is due to be asked again is quick work now.  Returns when the next one is; 0: never. */
@@ -226,140 +229,64 @@ end_slow(const Connection *connection, Exchange *exchange)
 	return followers;
 }
 
-/* Sending --------------------------------------------------------------------- */
-
-/* The binary form of a one-dimensional array (array_recv in the server's arrayfuncs.c). */
-static char *
-pack_array(const Exchange *exchange, uint32_t type, int which, int *length)
-{
-	size_t size = 20;
-	char *packed;
-	char *to;
-	uint32_t header[5] = {htonl(1), htonl(1), htonl(type),
-						  htonl((uint32_t) exchange->field_count), htonl(1)};
-
-	for (int i = 0; i < exchange->field_count; i++)
-	{
-		const Field *field = &exchange->fields[i];
-
-		size += 4 + (which == 0	  ? strlen(field->name)
-					 : which == 1 ? (field->file ? strlen(field->file) : 0)
-								  : field->length);
-	}
-	packed = to = malloc(size);
-	if (packed == NULL)
-		return NULL;
-	if (exchange->field_count == 0)
-	{
-		uint32_t empty[3] = {0, 0, htonl(type)};
-
-		memcpy(packed, empty, sizeof empty);
-		*length = sizeof empty;
-		return packed;
-	}
-	memcpy(to, header, sizeof header);
-	to += sizeof header;
-	for (int i = 0; i < exchange->field_count; i++)
-	{
-		const Field *field = &exchange->fields[i];
-		const char *value = which == 0 ? field->name : which == 1 ? field->file : field->data;
-		size_t bytes = value == NULL ? 0 : which == 2 ? field->length : strlen(value);
-		uint32_t prefix = value == NULL && which == 1 ? 0xffffffff : htonl((uint32_t) bytes);
-
-		memcpy(to, &prefix, 4);
-		if (bytes > 0)
-			memcpy(to + 4, value, bytes);
-		to += 4 + bytes;
-	}
-	*length = (int) (to - packed);
-	return packed;
-}
-
-static bool
-send_get(PGconn *server, const Exchange *exchange)
-{
-	const char *values[4] = {exchange->path, exchange->query,
-							 exchange->type ? exchange->type : "", exchange->etags};
-
-	return PQsendQueryPrepared(server, exchange->route->function, 4, values, NULL, NULL, 1) ==
-		   1;
-}
-
-static bool
-send_post(PGconn *server, const Exchange *exchange)
-{
-	int lengths[6] = {0};
-	int formats[6] = {0, 0, 0, 1, 1, 1};
-	char *names = pack_array(exchange, OID_TEXT, 0, &lengths[3]);
-	char *files = pack_array(exchange, OID_TEXT, 1, &lengths[4]);
-	char *parts = pack_array(exchange, OID_BYTEA, 2, &lengths[5]);
-	const char *values[6] = {
-		exchange->path, exchange->query, exchange->type ? exchange->type : "",
-		names,			files,			 parts};
-	bool sent = names != NULL && files != NULL && parts != NULL &&
-				PQsendQueryPrepared(server, exchange->route->function, 6, values, lengths,
-									formats, 1) == 1;
-
-	free(names);
-	free(files);
-	free(parts);
-	return sent;
-}
-
-static bool
-send_slice(PGconn *server, const Exchange *exchange)
-{
-	char from[24];
-	const char *values[2] = {exchange->answer->more, from};
-
-	snprintf(from, sizeof from, "%llu", (unsigned long long) exchange->slice_from);
-	return PQsendQueryPrepared(server, "slice", 2, values, NULL, NULL, 1) == 1;
-}
-
-static bool
-send_query(PGconn *server, const Exchange *exchange)
-{
-	const char *more[1];
-
-	switch (exchange->kind)
-	{
-		case QUERY_SLICE:
-			return send_slice(server, exchange);
-		case QUERY_AGAIN:
-			more[0] = exchange->answer->more;
-			return PQsendQueryPrepared(server, "again", 1, more, NULL, NULL, 1) == 1;
-		default:
-			return (exchange->route->flags & ROUTE_POST) != 0 ? send_post(server, exchange)
-															  : send_get(server, exchange);
-	}
-}
-
 /* Answering ------------------------------------------------------------------- */
+
+/* A slice is some of the bytes that were asked for, or it has failed: nothing else is sent. */
+static void
+deliver_slice(Exchange *exchange, Answer *answer)
+{
+	uint64_t left = exchange->answer->size - exchange->slice_from;
+
+	answer_release(exchange->slice);
+	exchange->slice = NULL;
+	exchange->slice_failed =
+		answer->status != 200 || answer->length == 0 || answer->length > SLICE_BYTES ||
+		exchange->slice_from > exchange->answer->size || answer->length > left;
+	if (exchange->slice_failed)
+		answer_release(answer);
+	else
+	{
+		exchange->slice = answer;
+		exchange->slice_start = exchange->slice_from;
+	}
+	done(exchange);
+}
+
+/* An answer that is not ready is asked for again, if there is somebody to ask. */
+static bool
+ask_later(Exchange *exchange, int ms)
+{
+	bool later_on;
+
+	exchange->kind = QUERY_AGAIN;
+	exchange->due_ms = now_us() / 1000 + ms;
+	pthread_mutex_lock(&lock);
+	later_on = !stopping;
+	if (later_on)
+	{
+		queue_later(exchange);
+		pthread_cond_signal(&work);
+	}
+	pthread_mutex_unlock(&lock);
+	return later_on;
+}
 
 static void
 deliver(Exchange *exchange, Answer *answer)
 {
 	if (exchange->kind == QUERY_SLICE)
 	{
-		answer_release(exchange->slice);
-		exchange->slice = answer;
-		exchange->slice_start = exchange->slice_from;
-		exchange->slice_failed = answer->status != 200 || answer->length == 0;
-	}
-	else
-	{
-		answer_release(exchange->answer);
-		exchange->answer = answer;
-	}
-	if (exchange->kind != QUERY_SLICE && answer->again_ms > 0)
-	{
-		exchange->kind = QUERY_AGAIN;
-		exchange->due_ms = now_us() / 1000 + answer->again_ms;
-		pthread_mutex_lock(&lock);
-		queue_later(exchange);
-		pthread_cond_signal(&work);
-		pthread_mutex_unlock(&lock);
+		deliver_slice(exchange, answer);
 		return;
+	}
+	answer_release(exchange->answer);
+	exchange->answer = answer;
+	if (answer->again_ms > 0 && ask_later(exchange, answer->again_ms))
+		return;
+	if (answer->again_ms > 0)
+	{
+		answer_release(answer);
+		exchange->answer = answer_of_text(503, "the server stops");
 	}
 	done(exchange);
 }
@@ -381,48 +308,6 @@ finish(const Connection *connection, Exchange *exchange, Answer *answer)
 
 /* Connections ------------------------------------------------------------------ */
 
-static bool
-prepare(PGconn *server, const char *name, const char *text, int count, const Oid *types)
-{
-	PGresult *result = PQprepare(server, name, text, count, types);
-	bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
-
-	if (!good)
-		log_problem("%s", PQresultErrorMessage(result));
-	PQclear(result);
-	return good;
-}
-
-static bool
-prepare_all(PGconn *server)
-{
-	static const Oid get[] = {OID_TEXT, OID_TEXT, OID_TEXT, OID_TEXT};
-	static const Oid post[] = {OID_TEXT, OID_TEXT, OID_TEXT, 1009, 1009, 1001}; /* arrays */
-	static const Oid slice[] = {OID_TEXT, OID_INT8};
-	char text[200];
-	bool good = prepare(server, "slice", "SELECT imgexport.http_slice($1, $2)", 2, slice) &&
-				prepare(server, "again",
-						"SELECT " ANSWER_COLUMNS " FROM imgexport.http_again($1)", 1, get);
-
-	for (int i = 0; i < route_count && good; i++)
-	{
-		bool is_post = (routes[i].flags & ROUTE_POST) != 0;
-		bool is_first = routes[i].function != NULL;
-
-		/* Two routes may have one function. */
-		for (int j = 0; j < i; j++)
-			is_first &= routes[j].function == NULL || routes[i].function == NULL ||
-						strcmp(routes[j].function, routes[i].function) != 0;
-		if (!is_first)
-			continue;
-		snprintf(text, sizeof text,
-				 "SELECT " ANSWER_COLUMNS " FROM imgexport.%s($1, $2, $3, $4%s)",
-				 routes[i].function, is_post ? ", $5, $6" : "");
-		good = prepare(server, routes[i].function, text, is_post ? 6 : 4, is_post ? post : get);
-	}
-	return good;
-}
-
 static void
 ignore_notice(void *argument, const PGresult *result)
 {
@@ -434,19 +319,24 @@ static bool
 connect_now(Connection *connection)
 {
 	char timeout[64];
-	const char *names[] = {"dbname",		  "application_name", "options",
-						   "client_encoding", "connect_timeout",  NULL};
-	const char *values[] = {options.database, "imgexport-httpd", timeout, "UTF8", "5", NULL};
+	char silence[24];
+	const char *names[] = {
+		"dbname",		   "application_name", "options",		   "client_encoding",
+		"connect_timeout", "keepalives_idle",  "tcp_user_timeout", NULL};
+	const char *values[] = {
+		options.database, "imgexport-httpd", timeout, "UTF8", "5", "30", silence, NULL};
 
 	if (now_us() < __atomic_load_n(&reconnect_at_us, __ATOMIC_RELAXED))
 		return false;
 	snprintf(timeout, sizeof timeout, "-c statement_timeout=%ds -c search_path=pg_catalog",
 			 options.statement_timeout_s);
+	/* A server that is gone without a word is missed at last. */
+	snprintf(silence, sizeof silence, "%d", (options.statement_timeout_s + 30) * 1000);
 	connection->server = PQconnectdbParams(names, values, 1);
 	if (PQstatus(connection->server) == CONNECTION_OK)
 	{
 		PQsetNoticeReceiver(connection->server, ignore_notice, NULL);
-		if (prepare_all(connection->server) && PQenterPipelineMode(connection->server) == 1)
+		if (query_prepare(connection->server) && PQenterPipelineMode(connection->server) == 1)
 		{
 			__atomic_store_n(&reconnect_at_us, 0, __ATOMIC_RELAXED);
 			__atomic_add_fetch(&connected, 1, __ATOMIC_RELAXED);
@@ -500,7 +390,7 @@ static int
 send_batch(PGconn *server, Exchange **batch, int count)
 {
 	for (int i = 0; i < count; i++)
-		if (!send_query(server, batch[i]) || PQpipelineSync(server) != 1)
+		if (!query_send(server, batch[i]) || PQpipelineSync(server) != 1)
 			return i;
 	return PQflush(server) < 0 ? 0 : count;
 }
@@ -511,6 +401,7 @@ try_batch(Connection *connection, Exchange **batch, int count)
 {
 	int answered = 0;
 	int sent;
+	bool large = false;
 
 	if (connection->server == NULL && !connect_now(connection))
 		return 0;
@@ -521,9 +412,12 @@ try_batch(Connection *connection, Exchange **batch, int count)
 
 		if (result == NULL)
 			break;
+		large |= PQresultMemorySize(result) > LARGE_BYTES ||
+				 batch[answered]->form.length > LARGE_BYTES;
 		finish(connection, batch[answered++], answer_of_result(result));
 	}
-	if (answered < count)
+	/* libpq keeps the room that its largest message took, so the connection is made anew. */
+	if (answered < count || large)
 		disconnect(connection);
 	return answered;
 }
@@ -606,7 +500,7 @@ database_start(DatabaseDone on_done)
 	threads = calloc((size_t) options.connections, sizeof *threads);
 	slow_slots = calloc((size_t) options.connections, sizeof *slow_slots);
 	for (int i = 0; i < options.connections; i++)
-		if (pthread_create(&threads[i], NULL, run, (void *) (intptr_t) i) != 0)
+		if (!thread_start(&threads[i], run, (void *) (intptr_t) i))
 		{
 			fprintf(stderr, "imgexport-httpd: could not start a thread\n");
 			exit(1);

@@ -9,8 +9,10 @@
 #include <strings.h>
 #include <time.h>
 
+#include "httpd/date.h"
 #include "httpd/exchange.h"
 #include "httpd/log.h"
+#include "httpd/memory.h"
 
 /* Columns of every answer, in this order. */
 enum
@@ -72,14 +74,37 @@ text_column(const PGresult *result, int column)
 	return PQgetisnull(result, 0, column) ? "" : PQgetvalue(result, 0, column);
 }
 
+/* The value of a header of the answer, in room; "": it has none, or a longer one. */
 static void
-find_etag(Answer *answer)
+find_header(const Answer *answer, const char *name, char *room, size_t size)
 {
-	const char *line = strcasestr(answer->headers, "ETag: ");
-	size_t length = line ? strcspn(line + 6, "\n") : 0;
+	size_t name_length = strlen(name);
 
-	if (length < sizeof answer->etag)
-		memcpy(answer->etag, line ? line + 6 : "", length);
+	room[0] = '\0';
+	for (const char *line = answer->headers; *line != '\0';)
+	{
+		size_t length = strcspn(line, "\n");
+
+		if (length > name_length + 2 && strncasecmp(line, name, name_length) == 0 &&
+			strncmp(line + name_length, ": ", 2) == 0 && length - name_length - 2 < size)
+		{
+			memcpy(room, line + name_length + 2, length - name_length - 2);
+			room[length - name_length - 2] = '\0';
+			return;
+		}
+		line += length + (line[length] == '\n');
+	}
+}
+
+static void
+find_validators(Answer *answer)
+{
+	char text[64];
+
+	find_header(answer, "ETag", answer->etag, sizeof answer->etag);
+	find_header(answer, "Last-Modified", text, sizeof text);
+	if (!date_read(text, &answer->last_modified))
+		answer->last_modified = 0;
 }
 
 static Answer *
@@ -90,6 +115,7 @@ answer_new(void)
 	if (answer == NULL)
 		abort();
 	answer->references = 1;
+	answer->counted = sizeof *answer;
 	answer->headers = answer->body = answer->more = "";
 	return answer;
 }
@@ -121,6 +147,42 @@ answer_of_text(int status, const char *error)
 	to += sprintf(to, "\"}\n");
 	answer->body = answer->own;
 	answer->length = answer->size = (size_t) (to - answer->own);
+	answer->counted += room;
+	memory_count(answer->counted);
+	return answer;
+}
+
+/* Two texts, one after the other. */
+Answer *
+answer_of_texts(int status, const char *headers, const char *first, const char *second)
+{
+	Answer *answer = answer_new();
+	size_t length = strlen(first) + strlen(second);
+
+	answer->own = malloc(length + 1);
+	if (answer->own == NULL)
+		abort();
+	strcpy(answer->own, first);
+	strcat(answer->own, second);
+	answer->status = status;
+	answer->headers = headers;
+	answer->body = answer->own;
+	answer->length = answer->size = length;
+	answer->counted += length;
+	memory_count(answer->counted);
+	return answer;
+}
+
+/* A text that stays where it is. */
+Answer *
+answer_of_constant(const char *text, size_t length)
+{
+	Answer *answer = answer_new();
+
+	answer->status = 200;
+	answer->body = text;
+	answer->length = answer->size = length;
+	memory_count(answer->counted);
 	return answer;
 }
 
@@ -160,7 +222,9 @@ answer_of_result(PGresult *result)
 	}
 	answer = answer_new();
 	answer->result = result;
-	/* A slice is one column of bytes. */
+	answer->counted += PQresultMemorySize(result);
+	memory_count(answer->counted);
+	/* A slice is one column of bytes; an answer has all columns. */
 	if (PQnfields(result) < COLUMN_COUNT)
 	{
 		answer->status = PQgetisnull(result, 0, 0) ? 404 : 200;
@@ -176,7 +240,9 @@ answer_of_result(PGresult *result)
 		PQgetisnull(result, 0, COLUMN_SIZE) ? answer->length : int8_column(result, COLUMN_SIZE);
 	answer->more = text_column(result, COLUMN_MORE);
 	answer->again_ms = int4_column(result, COLUMN_AGAIN_MS);
-	find_etag(answer);
+	if (answer->size < answer->length)
+		answer->size = answer->length;
+	find_validators(answer);
 	return answer;
 }
 
@@ -192,9 +258,29 @@ answer_release(Answer *answer)
 {
 	if (answer == NULL || __atomic_sub_fetch(&answer->references, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
+	memory_give(answer->counted);
 	PQclear(answer->result);
 	free(answer->own);
 	free(answer);
+}
+
+/* NULL: there is no memory for it. */
+Exchange *
+exchange_new(struct Connection *connection)
+{
+	Exchange *exchange;
+
+	if (!memory_take(sizeof *exchange))
+		return NULL;
+	exchange = calloc(1, sizeof *exchange);
+	if (exchange == NULL)
+	{
+		memory_give(sizeof *exchange);
+		return NULL;
+	}
+	exchange->connection = connection;
+	exchange->started_us = now_us();
+	return exchange;
 }
 
 void
@@ -203,9 +289,11 @@ exchange_free(Exchange *exchange)
 	answer_release(exchange->known);
 	answer_release(exchange->answer);
 	answer_release(exchange->slice);
+	answer_release(exchange->output.body);
+	free(exchange->output.texts);
 	free(exchange->etags);
-	free(exchange->type);
-	free(exchange->path);
-	free(exchange->query);
+	form_free(&exchange->form);
+	request_free(&exchange->request);
 	free(exchange);
+	memory_give(sizeof *exchange);
 }

@@ -1,158 +1,174 @@
 /*
  * form.c
- *		What a client posts: the fields of a form, by libmicrohttpd's parser, or else the body as
- *		a field named "body".
+ *		The body of a request, kept until it is complete, and then read as what it says it is.
  */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "httpd/form.h"
-#include "httpd/options.h"
+#include "httpd/grammar.h"
+#include "httpd/memory.h"
 
-/* That the parser works in; a part's headers have to fit. */
-#define FORM_BUFFER_BYTES 65536
+/* Of a boundary (RFC 2046, section 5.1.1). */
+#define MAX_BOUNDARY_BYTES 70
 
-static size_t form_memory; /* atomic */
-
-static void
-refuse(Exchange *exchange, int status, const char *reason)
+/*
+ * Append to the body.
+ *
+ * expected		how long it will be, where that is known; else 0
+ * Returns		false: there is no memory for it
+ */
+bool
+form_append(Form *form, const char *data, size_t size, size_t expected)
 {
-	if (exchange->refusal == 0)
+	if (form->length + size > form->room)
 	{
-		exchange->refusal = status;
-		exchange->refusal_reason = reason;
-	}
-}
-
-static Field *
-add_field(Exchange *exchange, const char *name, const char *file)
-{
-	Field *field;
-
-	if (exchange->fields == NULL)
-		exchange->fields = calloc(MAX_FIELDS, sizeof *exchange->fields);
-	if (exchange->fields == NULL || exchange->field_count == MAX_FIELDS)
-	{
-		refuse(exchange, 413, "the form has too many fields");
-		return NULL;
-	}
-	field = &exchange->fields[exchange->field_count++];
-	field->name = strdup(name);
-	field->file = file ? strdup(file) : NULL;
-	return field;
-}
-
-/* Bodies of all clients together may take this much memory. */
-static size_t
-memory_limit(void)
-{
-	return 8 * options.max_body_bytes;
-}
-
-static bool
-append(Field *field, const char *data, size_t size)
-{
-	if (field->length + size > field->room)
-	{
-		size_t room = field->room * 2 > field->length + size ? field->room * 2
-															 : field->length + size + 1024;
-		size_t before = field->room;
+		size_t room = form->room * 2;
 		char *grown;
 
-		if (__atomic_add_fetch(&form_memory, room - before, __ATOMIC_RELAXED) >
-				memory_limit() ||
-			(grown = realloc(field->data, room)) == NULL)
+		if (room < expected)
+			room = expected;
+		if (room < form->length + size)
+			room = form->length + size;
+		if (!memory_take(room - form->room))
+			return false;
+		grown = realloc(form->body, room);
+		if (grown == NULL)
 		{
-			__atomic_sub_fetch(&form_memory, room - before, __ATOMIC_RELAXED);
+			memory_give(room - form->room);
 			return false;
 		}
-		field->data = grown;
-		field->room = room;
+		form->body = grown;
+		form->room = room;
 	}
-	if (size > 0)
-		memcpy(field->data + field->length, data, size);
-	field->length += size;
+	memcpy(form->body + form->length, data, size);
+	form->length += size;
 	return true;
 }
 
-/* libmicrohttpd's MHD_PostDataIterator: some bytes of a field, from its beginning on. */
-static enum MHD_Result
-on_field(void *argument, enum MHD_ValueKind kind, const char *key, const char *file,
-		 const char *type, const char *encoding, const char *data, uint64_t offset, size_t size)
+/* Another field, zeroed; NULL, with a reason: there are too many. */
+Field *
+form_add(Form *form, const char **reason)
 {
-	Exchange *exchange = argument;
-	Field *field =
-		exchange->field_count > 0 ? &exchange->fields[exchange->field_count - 1] : NULL;
-
-	(void) kind;
-	(void) type;
-	(void) encoding;
-	if (offset == 0 || field == NULL)
-		field = add_field(exchange, key ? key : "", file);
-	if (field == NULL || !append(field, data, size))
+	if (form->fields == NULL)
+		form->fields = calloc(MAX_FIELDS, sizeof *form->fields);
+	if (form->fields == NULL || form->count == MAX_FIELDS)
 	{
-		refuse(exchange, 503, "there are too many bodies at once");
-		return MHD_NO;
+		*reason = "the form has too many fields";
+		return NULL;
 	}
-	return MHD_YES;
+	return &form->fields[form->count++];
 }
 
-/* The headers are here: what will come, and may it? */
-void
-form_begin(Exchange *exchange)
+static int
+parse_plain(Form *form, const char **reason)
 {
-	const char *length =
-		MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, "Content-Length");
-	const char *type = exchange->type ? exchange->type : "";
+	Field *field = form_add(form, reason);
 
-	if (length != NULL && strtoull(length, NULL, 10) > options.max_body_bytes)
-		refuse(exchange, 413, "the body is larger than this server takes");
-	else if (strncasecmp(type, "multipart/form-data", 19) == 0 ||
-			 strncasecmp(type, "application/x-www-form-urlencoded", 33) == 0)
-	{
-		exchange->form = MHD_create_post_processor(exchange->connection, FORM_BUFFER_BYTES,
-												   on_field, exchange);
-		if (exchange->form == NULL)
-			refuse(exchange, 400, "the form has no boundary");
-	}
-	else
-		(void) add_field(exchange, "body", NULL);
+	if (field == NULL || (field->name = strdup("body")) == NULL)
+		return 413;
+	field->data = form->body;
+	field->length = form->length;
+	return 0;
 }
 
-/* Some bytes of the body. */
-void
-form_take(Exchange *exchange, const char *data, size_t size)
+/* name=value&name=value, decoded in place (WHATWG URL, section 5.1). */
+static int
+parse_urlencoded(Form *form, const char **reason)
 {
-	exchange->received += size;
-	if (exchange->received > options.max_body_bytes)
-		refuse(exchange, 413, "the body is larger than this server takes");
-	if (exchange->refusal != 0)
-		return;
-	if (exchange->form == NULL)
+	char *end = form->body + form->length;
+	char *next;
+
+	for (char *at = form->body; at != NULL && at < end; at = next)
 	{
-		if (!append(&exchange->fields[0], data, size))
-			refuse(exchange, 503, "there are too many bodies at once");
+		char *stop = memchr(at, '&', (size_t) (end - at));
+		size_t length = (size_t) ((stop ? stop : end) - at);
+		char *equals = memchr(at, '=', length);
+		size_t name = equals ? (size_t) (equals - at) : length;
+		Field *field;
+
+		next = stop ? stop + 1 : end;
+		if (length == 0)
+			continue;
+		field = form_add(form, reason);
+		if (field == NULL)
+			return 413;
+		if (equals != NULL)
+		{
+			field->data = equals + 1;
+			field->length = percent_decode(equals + 1, length - name - 1, true);
+		}
+		name = percent_decode(at, name, true);
+		field->name = strndup(at, name);
+		if (field->name == NULL || strlen(field->name) != name || !is_utf8(field->name))
+		{
+			*reason = "a field of the form has a name that is none";
+			return 400;
+		}
 	}
-	else if (MHD_post_process(exchange->form, data, size) != MHD_YES)
-		refuse(exchange, 400, "the form is malformed");
+	return 0;
+}
+
+/* The boundary of a multipart form; false: there is none. */
+static bool
+find_boundary(const char *parameters, char *boundary)
+{
+	char room[MAX_BOUNDARY_BYTES + 1];
+	Parameter parameter;
+	int found = 0;
+	ParameterFound next;
+
+	while ((next = parameter_next(&parameters, room, sizeof room, &parameter)) ==
+		   PARAMETER_GOOD)
+		if (same_word(parameter.name, parameter.name_length, "boundary"))
+		{
+			strcpy(boundary, parameter.value);
+			found++;
+		}
+	if (next == PARAMETER_BAD || found != 1 || boundary[0] == '\0')
+		return false;
+	for (const char *c = boundary; *c != '\0'; c++)
+		if (!is_field_char((unsigned char) *c) || *c == '\t')
+			return false;
+	return boundary[strlen(boundary) - 1] != ' ';
+}
+
+/*
+ * Read the fields of a body that is complete: a form of either kind, or else the body as a
+ * field of that name.
+ *
+ * type		Content-Type; NULL: it was not sent
+ * Returns	0, or the status to refuse it with
+ */
+int
+form_parse(Form *form, const char *type, const char **reason)
+{
+	char boundary[MAX_BOUNDARY_BYTES + 1];
+	size_t length = type ? strcspn(type, "; \t") : 0;
+
+	if (type != NULL && same_word(type, length, "application/x-www-form-urlencoded"))
+		return parse_urlencoded(form, reason);
+	if (type == NULL || !same_word(type, length, "multipart/form-data"))
+		return parse_plain(form, reason);
+	if (!find_boundary(type + length, boundary))
+	{
+		*reason = "the form has no boundary";
+		return 400;
+	}
+	return multipart_parse(form, boundary, reason);
 }
 
 /* Give back what the body took. */
 void
-form_free(Exchange *exchange)
+form_free(Form *form)
 {
-	if (exchange->form != NULL)
-		MHD_destroy_post_processor(exchange->form);
-	for (int i = 0; i < exchange->field_count; i++)
+	for (int i = 0; i < form->count; i++)
 	{
-		__atomic_sub_fetch(&form_memory, exchange->fields[i].room, __ATOMIC_RELAXED);
-		free(exchange->fields[i].name);
-		free(exchange->fields[i].file);
-		free(exchange->fields[i].data);
+		free(form->fields[i].name);
+		free(form->fields[i].file);
 	}
-	free(exchange->fields);
-	exchange->form = NULL;
-	exchange->fields = NULL;
-	exchange->field_count = 0;
+	free(form->fields);
+	free(form->body);
+	memory_give(form->room);
+	memset(form, 0, sizeof *form);
 }

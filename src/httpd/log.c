@@ -12,7 +12,9 @@
 #include <time.h>
 
 #include "httpd/clients.h"
+#include "httpd/grammar.h"
 #include "httpd/log.h"
+#include "httpd/memory.h"
 #include "httpd/options.h"
 
 static FILE *file;
@@ -64,14 +66,16 @@ log_problem(const char *format, ...)
 {
 	static time_t last;
 	static int unsaid;
-	char text[500];
+	char given[500];
+	char text[600];
 	va_list arguments;
 	time_t now = time(NULL);
 
 	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
+	vsnprintf(given, sizeof given, format, arguments);
 	va_end(arguments);
-	text[strcspn(text, "\n")] = '\0';
+	given[strcspn(given, "\n")] = '\0';
+	escape_for_log(text, sizeof text, given);
 	pthread_mutex_lock(&lock);
 	if (now == last)
 		unsaid++;
@@ -87,26 +91,16 @@ log_problem(const char *format, ...)
 	pthread_mutex_unlock(&lock);
 }
 
-/* A client's text, without what would be another line or command of a terminal. */
 static void
-clean(char *to, size_t size, const char *from)
-{
-	size_t length = 0;
-
-	for (; *from != '\0' && length + 1 < size; from++)
-		to[length++] = *from < ' ' || *from > '~' || *from == '"' ? '?' : *from;
-	to[length] = '\0';
-}
-
-static void
-write_line(const Exchange *exchange)
+write_line(const Exchange *exchange, const Client *client)
 {
 	static __thread time_t last;
 	static __thread char stamp[40];
+	const Request *request = &exchange->request;
+	const char *given = request->fields[FIELD_USER_AGENT];
+	char method[64];
 	char path[512];
 	char agent[200];
-	const char *given =
-		MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, "User-Agent");
 	time_t now = time(NULL);
 	struct tm utc;
 
@@ -115,11 +109,13 @@ write_line(const Exchange *exchange)
 		last = now;
 		strftime(stamp, sizeof stamp, "%d/%b/%Y:%H:%M:%S +0000", gmtime_r(&now, &utc));
 	}
-	clean(path, sizeof path, exchange->path);
-	clean(agent, sizeof agent, given ? given : "-");
-	fprintf(file, "%s - - [%s] \"%s %s%s HTTP/1.1\" %d %llu \"-\" \"%s\" %.1fms%s\n",
-			clients_address(exchange->client), stamp, exchange->method, path,
-			exchange->query[0] ? "?..." : "", exchange->status,
+	/* A request that could not be read may have none of them. */
+	escape_for_log(method, sizeof method, request->method ? request->method : "-");
+	escape_for_log(path, sizeof path, request->path ? request->path : "-");
+	escape_for_log(agent, sizeof agent, given ? given : "-");
+	fprintf(file, "%s - - [%s] \"%s %s%s HTTP/1.%d\" %d %llu \"-\" \"%s\" %.1fms%s\n",
+			clients_address(client), stamp, method, path,
+			request->query && request->query[0] ? "?..." : "", request->minor, exchange->status,
 			(unsigned long long) exchange->sent, agent,
 			(double) (now_us() - exchange->started_us) / 1000,
 			exchange->from_cache ? " kept" : "");
@@ -127,7 +123,7 @@ write_line(const Exchange *exchange)
 
 /* A request is over. */
 void
-log_exchange(const Exchange *exchange)
+log_exchange(const Exchange *exchange, const struct Client *client)
 {
 	int digit = exchange->status / 100;
 
@@ -139,7 +135,7 @@ log_exchange(const Exchange *exchange)
 	if (file == NULL)
 		return;
 	pthread_mutex_lock(&lock);
-	write_line(exchange);
+	write_line(exchange, client);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -181,9 +177,12 @@ log_metrics(void)
 			"imgexport_http_kept_total %llu\n"
 			"# HELP imgexport_http_clients Clients connected.\n"
 			"# TYPE imgexport_http_clients gauge\n"
-			"imgexport_http_clients %d\n",
+			"imgexport_http_clients %d\n"
+			"# HELP imgexport_http_memory_bytes Memory that is counted against --memory.\n"
+			"# TYPE imgexport_http_memory_bytes gauge\n"
+			"imgexport_http_memory_bytes %zu\n",
 			(double) seconds_us / 1e6, (unsigned long long) sent_bytes,
-			(unsigned long long) from_cache, clients_count());
+			(unsigned long long) from_cache, clients_count(), memory_used());
 	fclose(out);
 	return text;
 }

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "httpd/grammar.h"
 #include "httpd/options.h"
 
 Options options = {
@@ -21,9 +22,12 @@ Options options = {
 	.connections = 4,
 	.threads = 2,
 	.max_clients = 1000,
+	.max_clients_per_address = 100,
+	.max_rate = 1000,
 	.max_body_bytes = (size_t) 100 << 20,
 	.max_header_bytes = 32 << 10,
 	.cache_bytes = (size_t) 64 << 20,
+	.memory_bytes = (size_t) 512 << 20,
 	.header_timeout_s = 15,
 	.body_timeout_s = 120,
 	.idle_timeout_s = 30,
@@ -35,7 +39,9 @@ typedef enum OptionKind
 {
 	OPTION_TEXT,
 	OPTION_NUMBER,
-	OPTION_BYTES,
+	OPTION_BYTES, /* given in MB */
+	OPTION_KILOBYTES,
+	OPTION_ORIGIN,
 	OPTION_KEY_FILE,
 	OPTION_NO_KEY,
 	OPTION_HELP,
@@ -54,29 +60,40 @@ typedef struct OptionRow
 
 static const OptionRow rows[] = {
 	{"listen", OPTION_TEXT, &options.listen, 0, 0, "address to listen on (127.0.0.1)"},
-	{"port", OPTION_NUMBER, &options.port, 0, 65535, "port (8080); 0 is a free one"},
+	{"port", OPTION_NUMBER, &options.port, 0, 65535, "port (8080); 0 picks a free one"},
 	{"database", OPTION_TEXT, &options.database, 0, 0,
-	 "connection string of libpq; PGHOST and the like are heeded too"},
+	 "libpq connection string; PGHOST and the other variables of libpq work too"},
 	{"connections", OPTION_NUMBER, &options.connections, 2, 100, "to the database (4)"},
 	{"threads", OPTION_NUMBER, &options.threads, 1, 64, "that serve clients (2)"},
-	{"max-clients", OPTION_NUMBER, &options.max_clients, 1, 100000, "connected at once (1000)"},
+	{"max-clients", OPTION_NUMBER, &options.max_clients, 1, 100000,
+	 "connections at once (1000)"},
 	{"max-clients-per-address", OPTION_NUMBER, &options.max_clients_per_address, 0, 100000,
-	 "of one address (0: no limit of its own)"},
-	{"max-body", OPTION_BYTES, &options.max_body_bytes, 1, 1000, "of a request, in MB (100)"},
-	{"cache", OPTION_BYTES, &options.cache_bytes, 0, 100000, "memory for images, in MB (64)"},
+	 "connections of one address, or of one IPv6 /64 network (100); 0 for no limit"},
+	{"max-rate", OPTION_NUMBER, &options.max_rate, 0, 1000000,
+	 "requests per second of one address, five times as many in a burst (1000); 0 for no "
+	 "limit"},
+	{"max-body", OPTION_BYTES, &options.max_body_bytes, 1, 1000,
+	 "largest request body, in MB (100)"},
+	{"max-header", OPTION_KILOBYTES, &options.max_header_bytes, 4, 1024,
+	 "largest request head, in kB (32)"},
+	{"memory", OPTION_BYTES, &options.memory_bytes, 8, 1000000,
+	 "for everything that is kept for clients, cache included, in MB (512)"},
+	{"cache", OPTION_BYTES, &options.cache_bytes, 0, 100000, "of that, for images, in MB (64)"},
 	{"header-timeout", OPTION_NUMBER, &options.header_timeout_s, 1, 600, "seconds (15)"},
 	{"body-timeout", OPTION_NUMBER, &options.body_timeout_s, 1, 3600, "seconds (120)"},
 	{"idle-timeout", OPTION_NUMBER, &options.idle_timeout_s, 1, 3600, "seconds (30)"},
 	{"statement-timeout", OPTION_NUMBER, &options.statement_timeout_s, 1, 3600, "seconds (60)"},
 	{"api-key-file", OPTION_KEY_FILE, NULL, 0, 0,
-	 "file with the key that X-API-Key has to have; images by their URLs, /health and the page "
-	 "need none"},
+	 "file with the key that X-API-Key must match; image URLs, /health and the page need no "
+	 "key"},
 	{"no-api-key", OPTION_NO_KEY, NULL, 0, 0,
-	 "let anyone do everything, also where others than this machine can connect"},
-	{"allow-origin", OPTION_TEXT, &options.allow_origin, 0, 0,
-	 "origin whose pages may read answers (CORS)"},
+	 "serve everything to anyone, even on an address that other machines can reach"},
+	{"allow-host", OPTION_TEXT, &options.allow_host, 0, 0,
+	 "host names that are accepted without an API key, separated by commas, besides localhost"},
+	{"allow-origin", OPTION_ORIGIN, &options.allow_origin, 0, 0,
+	 "origin whose pages may use this server (CORS)"},
 	{"access-log", OPTION_TEXT, &options.access_log, 0, 0,
-	 "file; - is standard output (default), none is none"},
+	 "file; - for standard output (the default), none for no log"},
 	{"help", OPTION_HELP, NULL, 0, 0, "print this"},
 	{"version", OPTION_VERSION, NULL, 0, 0, "print the version"},
 };
@@ -85,7 +102,7 @@ static const OptionRow rows[] = {
 static void __attribute__((noreturn)) usage(FILE *to, int status)
 {
 	fprintf(to, "imgexport-httpd serves the images and jobs of imgexport over HTTP.\n\n"
-				"Usage: imgexport-httpd [OPTION]...\n\n");
+				"Usage: imgexport-httpd [OPTION]...\n\nOptions, with their defaults:\n");
 	for (size_t i = 0; i < ROW_COUNT; i++)
 		fprintf(to, "  --%-24s %s\n", rows[i].name, rows[i].help);
 	exit(status);
@@ -97,17 +114,29 @@ static void __attribute__((noreturn)) wrong(const char *name, const char *what)
 	exit(2);
 }
 
-static long
+static size_t
 number(const OptionRow *row, const char *text)
 {
-	char *end;
-	long value;
+	uint64_t value;
 
-	errno = 0;
-	value = strtol(text, &end, 10);
-	if (errno != 0 || *end != '\0' || end == text || value < row->low || value > row->high)
-		wrong(row->name, "is no number, or out of its range");
-	return value;
+	if (!number_is(text, (uint64_t) row->low, (uint64_t) row->high, &value))
+	{
+		char range[80];
+
+		snprintf(range, sizeof range, "must be a number from %ld to %ld", row->low, row->high);
+		wrong(row->name, range);
+	}
+	return (size_t) value;
+}
+
+/* It becomes a header of every answer. */
+static const char *
+origin(const OptionRow *row, const char *text)
+{
+	for (const char *c = text; *c != '\0'; c++)
+		if (*c <= ' ' || *c > '~')
+			wrong(row->name, "must be an origin, as https://example.com");
+	return text;
 }
 
 static char *
@@ -143,7 +172,13 @@ set(const OptionRow *row, const char *text, bool *open)
 			*(int *) row->value = (int) number(row, text);
 			break;
 		case OPTION_BYTES:
-			*(size_t *) row->value = (size_t) number(row, text) << 20;
+			*(size_t *) row->value = number(row, text) << 20;
+			break;
+		case OPTION_KILOBYTES:
+			*(size_t *) row->value = number(row, text) << 10;
+			break;
+		case OPTION_ORIGIN:
+			*(const char **) row->value = origin(row, text);
 			break;
 		case OPTION_KEY_FILE:
 			options.api_key = read_key(text);
@@ -194,6 +229,11 @@ options_read(int argc, char **argv)
 		usage(stderr, 2);
 	if (strcmp(options.access_log, "none") == 0)
 		options.access_log = NULL;
+	/* A body is there three times while it is sent to the database. */
+	if (options.memory_bytes < 4 * options.max_body_bytes)
+		wrong("memory", "must be at least four times --max-body");
+	if (options.cache_bytes > options.memory_bytes / 2)
+		options.cache_bytes = options.memory_bytes / 2;
 	/* Who can connect could hand in jobs and see everybody's: nobody should mean that by chance. */
 	if (options.api_key == NULL && !open && !is_loopback(options.listen))
 		wrong("listen", "others can connect there: --api-key-file, or --no-api-key");

@@ -17,14 +17,17 @@ typedef struct Options
 	int threads;	 /* that serve clients */
 	int max_clients;
 	int max_clients_per_address; /* 0: no limit of its own */
+	int max_rate;				 /* requests a second of one address, 0: no limit */
 	size_t max_body_bytes;
 	size_t max_header_bytes;
+	size_t memory_bytes; /* for all that is kept, the cache among it */
 	size_t cache_bytes;
 	int header_timeout_s; /* from the first byte of a request to the end of its headers */
 	int body_timeout_s;
 	int idle_timeout_s; /* between requests */
 	int statement_timeout_s;
-	char *api_key; /* NULL: none is asked for */
+	char *api_key;			/* NULL: none is asked for */
+	const char *allow_host; /* further names, a list; NULL: none */
 	const char *allow_origin;
 	const char *access_log; /* "-": standard output, NULL: none */
 } Options;

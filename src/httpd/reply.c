@@ -1,24 +1,24 @@
 /*
  * reply.c
- *		An exchange's answer, as HTTP has it (RFC 9110): conditional, in a range, or streamed.
+ *		An exchange's answer, as HTTP has it (RFC 9110): conditional, whole, or in parts.
+ *
+ * Each function makes the output of an exchange: texts and parts of a body, in their order.
+ * They return false where there is no memory for it.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
+#include <time.h>
 
 #include "httpd/cache.h"
-#include "httpd/clients.h"
-#include "httpd/database.h"
+#include "httpd/date.h"
+#include "httpd/grammar.h"
 #include "httpd/log.h"
 #include "httpd/options.h"
 #include "httpd/reply.h"
-
-/* A client reads an answer at this rate at least, beside a minute for whatever it is. */
-#define SLOWEST_BYTES_PER_S 10000
-
-/* What libmicrohttpd asks for at a time, of a body that comes in slices. */
-#define BLOCK_BYTES 65536
 
 /* The page (gallery.html), by the assembler. */
 __asm__(".section .rodata\n"
@@ -36,353 +36,453 @@ static const char page_policy[] =
 	"img-src * data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
 	"frame-ancestors 'none'";
 
-/* The part of a body that is sent; from to end, which is not part of it. */
-typedef struct Range
-{
-	uint64_t from;
-	uint64_t end;
-	int status; /* 200: all of it, 206, 416: there is no such part */
-} Range;
+static const char body_policy[] = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
-/* Does an If-None-Match name an ETag? */
-bool
-reply_has_etag(const char *list, const char *etag)
+static const struct
 {
-	return list != NULL && etag[0] != '\0' &&
-		   (strstr(list, etag) != NULL || strcmp(list, "*") == 0);
+	int status;
+	const char *phrase;
+} phrases[] = {
+	{200, "OK"},
+	{202, "Accepted"},
+	{204, "No Content"},
+	{206, "Partial Content"},
+	{302, "Found"},
+	{304, "Not Modified"},
+	{400, "Bad Request"},
+	{401, "Unauthorized"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{412, "Precondition Failed"},
+	{413, "Content Too Large"},
+	{414, "URI Too Long"},
+	{415, "Unsupported Media Type"},
+	{416, "Range Not Satisfiable"},
+	{417, "Expectation Failed"},
+	{421, "Misdirected Request"},
+	{422, "Unprocessable Content"},
+	{429, "Too Many Requests"},
+	{431, "Request Header Fields Too Large"},
+	{500, "Internal Server Error"},
+	{501, "Not Implemented"},
+	{502, "Bad Gateway"},
+	{503, "Service Unavailable"},
+	{504, "Gateway Timeout"},
+	{505, "HTTP Version Not Supported"},
+};
+
+/* Headers that an answer of the database may have: no text in a row can add another. */
+static const char *const answer_headers[] = {
+	"Cache-Control", "Content-Disposition", "Content-Type",
+	"ETag",			 "Last-Modified",		"Location",
+	"Vary",			 "WWW-Authenticate",	"Content-Language"};
+
+/* Texts --------------------------------------------------------------------------- */
+
+typedef struct Text
+{
+	char *bytes;
+	size_t length;
+	size_t room;
+	bool failed;
+} Text;
+
+static void __attribute__((format(printf, 2, 3))) add(Text *text, const char *format, ...)
+{
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = text->failed ? 0
+						  : vsnprintf(text->bytes ? text->bytes + text->length : NULL,
+									  text->room - text->length, format, arguments);
+	va_end(arguments);
+	if (length < 0)
+		text->failed = true;
+	if (text->failed)
+		return;
+	if ((size_t) length >= text->room - text->length)
+	{
+		size_t room = text->room * 2 + (size_t) length + 1024;
+		char *grown = realloc(text->bytes, room);
+
+		if (grown == NULL)
+		{
+			text->failed = true;
+			return;
+		}
+		text->bytes = grown;
+		text->room = room;
+		va_start(arguments, format);
+		vsnprintf(text->bytes + text->length, text->room - text->length, format, arguments);
+		va_end(arguments);
+	}
+	text->length += (size_t) length;
+}
+
+/* The time of now as a header, written once a second. */
+static const char *
+date_now(void)
+{
+	static __thread time_t last;
+	static __thread char text[DATE_BYTES];
+	time_t now = time(NULL);
+
+	if (now != last)
+	{
+		date_write(now, text);
+		last = now;
+	}
+	return text;
 }
 
 static const char *
-request_header(const Exchange *exchange, const char *name)
+phrase_of(int status)
 {
-	return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+	for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++)
+		if (phrases[i].status == status)
+			return phrases[i].phrase;
+	return "";
 }
 
-/*
- * What a Range header asks for.  Of several ranges, and what is none, all is sent: a server
- * may ignore it (RFC 9110, section 14.2).
- */
-static Range
-read_range(const Exchange *exchange, uint64_t size, const char *etag)
-{
-	Range all = {0, size, 200};
-	Range range = {0, size, 206};
-	const char *header = request_header(exchange, "Range");
-	const char *only_if = request_header(exchange, "If-Range");
-	unsigned long long first;
-	unsigned long long last;
-	char rest;
-
-	if (header == NULL || etag[0] == '\0' || (only_if != NULL && strcmp(only_if, etag) != 0))
-		return all;
-	if (strncmp(header, "bytes=", 6) != 0 || strlen(header) > 60 ||
-		strpbrk(header, " ,+") != NULL)
-		return all;
-	header += 6;
-	if (sscanf(header, "-%llu%c", &last, &rest) == 1)
-	{
-		range.from = last >= size ? 0 : size - last;
-		range.status = last == 0 || size == 0 ? 416 : 206;
-	}
-	else if (sscanf(header, "%llu-%llu%c", &first, &last, &rest) == 2)
-	{
-		if (last < first)
-			return all;
-		range.from = first;
-		range.end = last + 1 < size ? last + 1 : size;
-		range.status = first < size ? 206 : 416;
-	}
-	else if (sscanf(header, "%llu%c%c", &first, &rest, &rest) == 2 && rest == '-')
-	{
-		range.from = first;
-		range.status = first < size ? 206 : 416;
-	}
-	else
-		return all;
-	return range;
-}
-
-/* A body that comes in slices ----------------------------------------------- */
-
-typedef struct Stream
-{
-	Exchange *exchange;
-	uint64_t from;
-} Stream;
-
-static const Answer *
-slice_with(const Exchange *exchange, uint64_t position, uint64_t *start)
-{
-	if (position < exchange->answer->length)
-	{
-		*start = 0;
-		return exchange->answer;
-	}
-	if (exchange->slice != NULL && position >= exchange->slice_start &&
-		position < exchange->slice_start + exchange->slice->length)
-	{
-		*start = exchange->slice_start;
-		return exchange->slice;
-	}
-	return NULL;
-}
-
-/* libmicrohttpd's MHD_ContentReaderCallback: what we have of it, or wait for more. */
-static ssize_t
-on_read(void *argument, uint64_t position, char *to, size_t most)
-{
-	Stream *stream = argument;
-	Exchange *exchange = stream->exchange;
-	uint64_t at = stream->from + position;
-	uint64_t start;
-	const Answer *slice = slice_with(exchange, at, &start);
-	size_t left;
-
-	if (slice == NULL && exchange->slice_failed)
-		return MHD_CONTENT_READER_END_WITH_ERROR;
-	if (slice == NULL)
-	{
-		exchange->kind = QUERY_SLICE;
-		exchange->slice_from = at;
-		exchange->waiting = true;
-		MHD_suspend_connection(exchange->connection);
-		database_ask(exchange);
-		return 0;
-	}
-	left = slice->length - (size_t) (at - start);
-	if (left > most)
-		left = most;
-	memcpy(to, slice->body + (at - start), left);
-	return (ssize_t) left;
-}
-
-static struct MHD_Response *
-stream_response(Exchange *exchange, const Range *range)
-{
-	Stream *stream = malloc(sizeof *stream);
-
-	if (stream == NULL)
-		return NULL;
-	stream->exchange = exchange;
-	stream->from = range->from;
-	return MHD_create_response_from_callback(range->end - range->from, BLOCK_BYTES, on_read,
-											 stream, free);
-}
-
-/* Responses ------------------------------------------------------------------- */
-
+/* The first line and what every answer has. */
 static void
-release(void *answer)
+begin(Text *text, Exchange *exchange, int status, const char *policy)
 {
-	answer_release(answer);
-}
-
-/* libmicrohttpd's MHD_ContentReaderCallback, of a body that is not sent. */
-static ssize_t
-read_nothing(void *argument, uint64_t position, char *to, size_t most)
-{
-	(void) argument;
-	(void) position;
-	(void) to;
-	(void) most;
-	return MHD_CONTENT_READER_END_WITH_ERROR;
-}
-
-/* 304 says how long the body is that it does not have (RFC 9110, section 15.4.5). */
-static struct MHD_Response *
-bodiless_response(const Answer *answer)
-{
-	return MHD_create_response_from_callback(answer->size, BLOCK_BYTES, read_nothing, NULL,
-											 NULL);
-}
-
-static struct MHD_Response *
-body_response(Exchange *exchange, Answer *body, const Range *range)
-{
-	if (body->size > body->length)
-		return stream_response(exchange, range);
-	return MHD_create_response_from_buffer_with_free_callback_cls(
-		(size_t) (range->end - range->from), (void *) (body->body + range->from), release,
-		answer_share(body));
-}
-
-static void
-add_headers(struct MHD_Response *response, const char *lines)
-{
-	char *copy = strdup(lines);
-	char *rest = copy;
-	char *line;
-
-	while (copy != NULL && (line = strsep(&rest, "\n")) != NULL)
-	{
-		char *colon = strstr(line, ": ");
-
-		if (colon == NULL)
-			continue;
-		*colon = '\0';
-		MHD_add_response_header(response, line, colon + 2);
-	}
-	free(copy);
-}
-
-static void
-add_common(struct MHD_Response *response, const char *policy)
-{
-	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	MHD_add_response_header(response, "Content-Security-Policy", policy);
-	if (options.allow_origin != NULL)
-	{
-		MHD_add_response_header(response, "Access-Control-Allow-Origin", options.allow_origin);
-		MHD_add_response_header(response, "Access-Control-Expose-Headers",
-								"ETag, Content-Range");
-	}
-}
-
-static enum MHD_Result
-queue(Exchange *exchange, int status, struct MHD_Response *response, uint64_t size)
-{
-	enum MHD_Result result;
-
-	if (response == NULL)
-		return MHD_NO;
 	exchange->status = status;
-	exchange->sent = exchange->head ? 0 : size;
-	clients_allow(exchange->client, (int) (60 + size / SLOWEST_BYTES_PER_S));
-	result = MHD_queue_response(exchange->connection, (unsigned) status, response);
-	MHD_destroy_response(response);
-	return result;
-}
-
-/* What the database said was good of what we have: its body, with the headers of today. */
-static Answer *
-body_of(Exchange *exchange, int *status)
-{
-	Answer *answer = exchange->answer;
-
-	*status = answer->status;
-	if (answer->status != 304)
-		return answer;
-	if (reply_has_etag(request_header(exchange, "If-None-Match"), answer->etag) ||
-		exchange->known == NULL || strcmp(exchange->known->etag, answer->etag) != 0)
-		return answer;
-	exchange->from_cache = true;
-	*status = 200;
-	return exchange->known;
-}
-
-static void
-add_range(struct MHD_Response *response, const Range *range, uint64_t size)
-{
-	char text[80];
-
-	MHD_add_response_header(response, "Accept-Ranges", "bytes");
-	if (range->status == 206)
-		snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long) range->from,
-				 (unsigned long long) range->end - 1, (unsigned long long) size);
-	else
-		snprintf(text, sizeof text, "bytes */%llu", (unsigned long long) size);
-	if (range->status != 200)
-		MHD_add_response_header(response, "Content-Range", text);
+	add(text, "HTTP/1.1 %d %s\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n", status,
+		phrase_of(status), date_now());
+	add(text, "Content-Security-Policy: %s\r\n", policy);
+	if (exchange->closes)
+		add(text, "Connection: close\r\n");
+	else if (exchange->request.minor == 0)
+		add(text, "Connection: keep-alive\r\n");
+	if (options.allow_origin != NULL)
+		add(text,
+			"Access-Control-Allow-Origin: %s\r\nAccess-Control-Expose-Headers: ETag, "
+			"Content-Range\r\n",
+			options.allow_origin);
+	if (status == 429 || status == 503)
+		add(text, "Retry-After: 1\r\n");
+	if (status == 401)
+		add(text, "WWW-Authenticate: Bearer\r\n");
 }
 
 static bool
-is_kept(const Exchange *exchange, const Answer *body, int status)
+is_answer_header(const char *line, size_t length)
 {
-	return status == 200 && !exchange->from_cache && body->etag[0] != '\0' &&
-		   body->size == body->length && (exchange->route->flags & ROUTE_KEPT) != 0;
+	size_t name = token_length(line);
+
+	if (name + 2 > length || line[name] != ':' || line[name + 1] != ' ')
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if (!is_field_char((unsigned char) line[i]))
+			return false;
+	for (size_t i = 0; i < sizeof answer_headers / sizeof answer_headers[0]; i++)
+		if (same_word(line, name, answer_headers[i]))
+			return true;
+	return false;
 }
+
+/* The headers of an answer; not its type where the body is another. */
+static void
+add_headers(Text *text, const char *lines, bool with_type)
+{
+	while (*lines != '\0')
+	{
+		size_t length = strcspn(lines, "\n");
+
+		if (!is_answer_header(lines, length))
+			log_problem("a header of an answer is left out: %.*s", (int) length, lines);
+		else if (with_type || strncasecmp(lines, "Content-Type:", 13) != 0)
+			add(text, "%.*s\r\n", (int) length, lines);
+		lines += length + (lines[length] == '\n');
+	}
+}
+
+/* Pieces --------------------------------------------------------------------------- */
+
+static void
+add_piece(Output *output, bool is_body, uint64_t from, uint64_t end)
+{
+	if (from < end)
+		output->pieces[output->count++] = (Piece){is_body, from, end};
+}
+
+/* The output is complete; of HEAD the head alone is sent. */
+static bool
+finish(Exchange *exchange, Text *text, Answer *body)
+{
+	Output *output = &exchange->output;
+
+	if (text->failed)
+	{
+		free(text->bytes);
+		return false;
+	}
+	output->texts = text->bytes;
+	output->body = body != NULL ? answer_share(body) : NULL;
+	if (exchange->is_head)
+		output->count = 1;
+	exchange->sent = 0;
+	for (int i = 0; i < output->count; i++)
+		exchange->sent +=
+			output->pieces[i].is_body ? output->pieces[i].end - output->pieces[i].from : 0;
+	return true;
+}
+
+/* A head, and all of a body or none of it. */
+static bool
+finish_plain(Exchange *exchange, Text *text, Answer *body, uint64_t from, uint64_t end)
+{
+	add(text, "\r\n");
+	add_piece(&exchange->output, false, 0, text->length);
+	add_piece(&exchange->output, true, from, end);
+	return finish(exchange, text, body);
+}
+
+static void
+add_content_range(Text *text, const Range *range, uint64_t size)
+{
+	add(text, "Content-Range: bytes %llu-%llu/%llu\r\n", (unsigned long long) range->from,
+		(unsigned long long) range->end - 1, (unsigned long long) size);
+}
+
+static const char *
+content_type(const Answer *answer, size_t *length)
+{
+	const char *line = strcasestr(answer->headers, "Content-Type: ");
+
+	*length = line ? strcspn(line + 14, "\n") : 0;
+	return line ? line + 14 : "";
+}
+
+/* Several parts of a body (RFC 9110, section 14.6). */
+static bool
+finish_parts(Exchange *exchange, Text *text, Answer *body, const Range *ranges, int count)
+{
+	Output *output = &exchange->output;
+	Text parts = {0};
+	uint64_t starts[MAX_RANGES + 1];
+	uint64_t length = 0;
+	uint64_t random[2] = {0};
+	char boundary[40];
+	size_t type_length;
+	const char *type = content_type(exchange->answer, &type_length);
+	uint64_t head;
+
+	/* One that nobody can have put into an image. */
+	text->failed |= getrandom(random, sizeof random, 0) != sizeof random;
+	snprintf(boundary, sizeof boundary, "%016llx%016llx", (unsigned long long) random[0],
+			 (unsigned long long) random[1]);
+	for (int i = 0; i < count; i++)
+	{
+		starts[i] = parts.length;
+		add(&parts, "%s--%s\r\nContent-Type: %.*s\r\n", i > 0 ? "\r\n" : "", boundary,
+			(int) type_length, type);
+		add_content_range(&parts, &ranges[i], body->size);
+		add(&parts, "\r\n");
+		length += ranges[i].end - ranges[i].from;
+	}
+	starts[count] = parts.length;
+	add(&parts, "\r\n--%s--\r\n", boundary);
+	add(text, "Content-Type: multipart/byteranges; boundary=%s\r\nContent-Length: %llu\r\n\r\n",
+		boundary, (unsigned long long) (length + parts.length));
+	head = text->length;
+	if (!parts.failed)
+		add(text, "%s", parts.bytes);
+	text->failed |= parts.failed;
+	add_piece(output, false, 0, head);
+	for (int i = 0; i < count; i++)
+	{
+		add_piece(output, false, head + starts[i], head + starts[i + 1]);
+		add_piece(output, true, ranges[i].from, ranges[i].end);
+	}
+	add_piece(output, false, head + starts[count], head + parts.length);
+	free(parts.bytes);
+	return finish(exchange, text, body);
+}
+
+/* Answers of the database ------------------------------------------------------------ */
 
 /* Prometheus hears of this server and of the database at once. */
 static Answer *
 with_own_metrics(Answer *answer)
 {
 	char *own = log_metrics();
-	Answer *both = answer_of_text(answer->status, "");
-	char *text = own ? malloc(answer->length + strlen(own) + 1) : NULL;
+	Answer *both;
 
-	if (text != NULL)
-	{
-		memcpy(text, answer->body, answer->length);
-		strcpy(text + answer->length, own);
-		free(both->own);
-		both->own = text;
-		both->body = text;
-		both->length = both->size = answer->length + strlen(own);
-		both->headers = "Content-Type: text/plain; version=0.0.4; charset=utf-8\n"
-						"Cache-Control: no-store";
-	}
+	if (own == NULL)
+		return answer;
+	both = answer_of_texts(answer->status,
+						   "Content-Type: text/plain; version=0.0.4; charset=utf-8\n"
+						   "Cache-Control: no-store",
+						   answer->body, own);
 	free(own);
 	answer_release(answer);
 	return both;
 }
 
-/* Send the answer that an exchange has. */
-enum MHD_Result
-reply_send(Exchange *exchange)
+/* What the database said was good of what we have: its body, with the headers of today. */
+static Answer *
+find_body(Exchange *exchange, int *status)
+{
+	Answer *answer = exchange->answer;
+
+	*status = answer->status;
+	if (answer->status != 200 && answer->status != 304)
+		return answer;
+	/* By 304 it says that it is what one of us has; which, and whether that is wanted, is ours. */
+	*status = condition_status(&exchange->request, !exchange->is_post,
+							   &(Validators){answer->etag, answer->last_modified});
+	if (answer->status == 200 || *status != 200)
+		return answer;
+	if (exchange->known == NULL || strcmp(exchange->known->etag, answer->etag) != 0)
+	{
+		*status = 304;
+		return answer;
+	}
+	exchange->from_cache = true;
+	return exchange->known;
+}
+
+static bool
+is_kept(const Exchange *exchange, const Answer *body, int status)
+{
+	return status == 200 && body->status == 200 && !exchange->from_cache &&
+		   body->etag[0] != '\0' && body->size == body->length &&
+		   (exchange->route->flags & ROUTE_KEPT) != 0;
+}
+
+/* The parts of a body that are wanted; RANGES_IGNORED: all of it. */
+static int
+find_ranges(const Exchange *exchange, const Answer *body, Range *ranges)
+{
+	const char *header = exchange->request.fields[FIELD_RANGE];
+	Validators now = {exchange->answer->etag, exchange->answer->last_modified};
+
+	/* GET alone has ranges (RFC 9110, section 14.2). */
+	if (header == NULL || exchange->is_head || exchange->is_post || body->etag[0] == '\0' ||
+		!condition_allows_range(&exchange->request, &now))
+		return RANGES_IGNORED;
+	return ranges_read(header, body->size, ranges);
+}
+
+static bool
+send_body(Exchange *exchange, Answer *body)
+{
+	Range ranges[MAX_RANGES];
+	int count = find_ranges(exchange, body, ranges);
+	Range range = count == 1 ? ranges[0] : (Range){0, body->size};
+	Text text = {0};
+
+	if (count == RANGES_NONE)
+		return reply_refusal(exchange, 416, "the body has no such part");
+	begin(&text, exchange, count == RANGES_IGNORED ? 200 : 206, body_policy);
+	add_headers(&text, exchange->answer->headers, count <= 1);
+	if (body->etag[0] != '\0')
+		add(&text, "Accept-Ranges: bytes\r\n");
+	if (count > 1)
+		return finish_parts(exchange, &text, body, ranges, count);
+	if (count == 1)
+		add_content_range(&text, &range, body->size);
+	add(&text, "Content-Length: %llu\r\n", (unsigned long long) (range.end - range.from));
+	return finish_plain(exchange, &text, body, range.from, range.end);
+}
+
+/* Make the output of the answer that an exchange has. */
+bool
+reply_answer(Exchange *exchange)
 {
 	int status;
 	Answer *body;
-	Range range;
-	struct MHD_Response *response;
+	Text text = {0};
 
-	if (exchange->route != NULL && strcmp(exchange->route->pattern, "=/metrics") == 0 &&
+	if ((exchange->route->flags & ROUTE_METRICS) != 0 &&
 		strstr(exchange->answer->headers, "text/plain") != NULL)
 		exchange->answer = with_own_metrics(exchange->answer);
-	body = body_of(exchange, &status);
-	if (exchange->route != NULL && is_kept(exchange, body, status))
-		cache_keep(exchange->path,
-				   exchange->route->flags & ROUTE_VARIES && exchange->type ? exchange->type
-																		   : "",
-				   body);
-	range = status == 200 ? read_range(exchange, body->size, body->etag)
-						  : (Range){0, body->size, status};
-	if (range.status == 416)
-		range.from = range.end = 0;
-	if (status == 304)
-		range.end = 0;
-	response = status == 304 ? bodiless_response(body) : body_response(exchange, body, &range);
-	if (response == NULL)
-		return MHD_NO;
-	add_headers(response, exchange->answer->headers);
-	add_common(response, "default-src 'none'; frame-ancestors 'none'; sandbox");
-	if (status == 200 && body->etag[0] != '\0')
-		add_range(response, &range, body->size);
-	if (status == 503)
-		MHD_add_response_header(response, "Retry-After", "1");
-	return queue(exchange, range.status, response, range.end - range.from);
+	body = find_body(exchange, &status);
+	if (is_kept(exchange, body, status))
+		cache_keep(exchange->request.path, exchange->accept, body);
+	if (status == 200 && (body->size == body->length || body->length > 0))
+		return send_body(exchange, body);
+	if (status == 412)
+		return reply_refusal(exchange, 412, "it is not what you think it is");
+	if (status < 200 || status > 599 || status == 200)
+		return reply_refusal(exchange, 500, "internal error");
+	begin(&text, exchange, status, body_policy);
+	add_headers(&text, exchange->answer->headers, true);
+	/* 304 says how long the body is that it does not have (section 15.4.5); 204 has none. */
+	if (status != 204)
+		add(&text, "Content-Length: %llu\r\n", (unsigned long long) body->size);
+	return finish_plain(exchange, &text, body, 0,
+						status == 304 || status == 204 ? 0 : body->length);
 }
 
-/* Send the gallery. */
-enum MHD_Result
+/* Answers of our own ------------------------------------------------------------------ */
+
+static void
+add_allow(Text *text, const char *path)
+{
+	int methods = strcmp(path, "*") == 0 ? METHOD_GET | METHOD_POST : route_methods(path);
+
+	add(text, "Allow: %s%sOPTIONS\r\n", methods & METHOD_GET ? "GET, HEAD, " : "",
+		methods & METHOD_POST ? "POST, " : "");
+}
+
+/* Make the output of an error; the request may be one that could not be read. */
+bool
+reply_refusal(Exchange *exchange, int status, const char *reason)
+{
+	Answer *answer = answer_of_text(status, reason);
+	const char *path = exchange->request.path;
+	bool made;
+	Text text = {0};
+
+	begin(&text, exchange, status, body_policy);
+	add_headers(&text, answer->headers, true);
+	if (status == 405 || status == 501)
+		add_allow(&text, path != NULL ? path : "*");
+	if (status == 416)
+		add(&text, "Content-Range: bytes */%llu\r\n",
+			(unsigned long long) exchange->answer->size);
+	add(&text, "Content-Length: %zu\r\n", answer->length);
+	made = finish_plain(exchange, &text, answer, 0, answer->length);
+	answer_release(answer);
+	return made;
+}
+
+/* Make the output of the gallery. */
+bool
 reply_page(Exchange *exchange)
 {
 	size_t size = (size_t) (gallery_page_end - gallery_page);
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(size, (void *) gallery_page, MHD_RESPMEM_PERSISTENT);
+	Answer *page = answer_of_constant(gallery_page, size);
+	bool made;
+	Text text = {0};
 
-	if (response == NULL)
-		return MHD_NO;
-	MHD_add_response_header(response, "Content-Type", "text/html; charset=utf-8");
-	MHD_add_response_header(response, "Cache-Control", "no-cache");
-	MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
-	add_common(response, page_policy);
-	return queue(exchange, 200, response, size);
+	begin(&text, exchange, 200, page_policy);
+	add(&text,
+		"Content-Type: text/html; charset=utf-8\r\nCache-Control: no-cache\r\n"
+		"Referrer-Policy: no-referrer\r\nContent-Length: %zu\r\n",
+		size);
+	made = finish_plain(exchange, &text, page, 0, size);
+	answer_release(page);
+	return made;
 }
 
-/* A browser asks what a page of another origin may do. */
-enum MHD_Result
-reply_preflight(Exchange *exchange)
+/* OPTIONS: which methods there are, and what a page of another origin may do. */
+bool
+reply_methods(Exchange *exchange)
 {
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(0, (void *) "", MHD_RESPMEM_PERSISTENT);
+	Text text = {0};
 
-	if (response == NULL)
-		return MHD_NO;
-	MHD_add_response_header(response, "Allow", "GET, HEAD, POST, OPTIONS");
-	MHD_add_response_header(response, "Access-Control-Allow-Methods", "GET, HEAD, POST");
-	MHD_add_response_header(response, "Access-Control-Allow-Headers",
-							"Content-Type, X-API-Key");
-	MHD_add_response_header(response, "Access-Control-Max-Age", "86400");
-	add_common(response, "default-src 'none'");
-	return queue(exchange, 204, response, 0);
+	begin(&text, exchange, 204, "default-src 'none'");
+	add_allow(&text, exchange->request.path);
+	if (options.allow_origin != NULL)
+		add(&text, "Access-Control-Allow-Methods: GET, HEAD, POST\r\n"
+				   "Access-Control-Allow-Headers: Content-Type, X-API-Key, Authorization\r\n"
+				   "Access-Control-Max-Age: 86400\r\n");
+	return finish_plain(exchange, &text, NULL, 0, 0);
 }

@@ -7,9 +7,9 @@
 
 #include "httpd/exchange.h"
 
-enum MHD_Result reply_send(Exchange *exchange);
-enum MHD_Result reply_page(Exchange *exchange);
-enum MHD_Result reply_preflight(Exchange *exchange);
-bool reply_has_etag(const char *list, const char *etag);
+bool reply_answer(Exchange *exchange);
+bool reply_refusal(Exchange *exchange, int status, const char *reason);
+bool reply_page(Exchange *exchange);
+bool reply_methods(Exchange *exchange);
 
 #endif

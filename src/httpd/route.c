@@ -14,7 +14,7 @@ const Route routes[] = {
 	{"/api/through/", "http_through", ROUTE_OPEN | ROUTE_SLOW},
 	{"/img/", "http_variant", ROUTE_OPEN | ROUTE_SLOW | ROUTE_KEPT | ROUTE_VARIES},
 	{"=/health", "http_health", ROUTE_OPEN},
-	{"=/metrics", "http_metrics", 0},
+	{"=/metrics", "http_metrics", ROUTE_METRICS},
 	{"=/api/gallery", "http_gallery", 0},
 	{"/api/source/", "http_source", ROUTE_OPEN | ROUTE_SLOW},
 	{"/api/status/", "http_status", 0},
@@ -50,25 +50,29 @@ has_form(const char *path, const char *pattern)
 	return *path == '\0';
 }
 
-/*
- * The route of a path.
- *
- * other_method	set where the path is known, but not by this method
- * Returns		NULL: there is none
- */
-const Route *
-route_find(const char *path, bool post, bool *other_method)
+static bool
+fits(const Route *route, const char *path)
 {
-	*other_method = false;
-	for (int i = 0; i < route_count; i++)
-	{
-		const char *pattern = routes[i].pattern;
-		bool fits = pattern[0] == '=' ? has_form(path, pattern + 1)
-									  : strncmp(path, pattern, strlen(pattern)) == 0;
+	const char *pattern = route->pattern;
 
-		if (fits && ((routes[i].flags & ROUTE_POST) != 0) == post)
+	return pattern[0] == '=' ? has_form(path, pattern + 1)
+							 : strncmp(path, pattern, strlen(pattern)) == 0;
+}
+
+/* The route of a path, by POST or by GET; NULL: there is none. */
+const Route *
+route_find(const char *path, bool post)
+{
+	for (int i = 0; i < route_count; i++)
+		if (((routes[i].flags & ROUTE_POST) != 0) == post && fits(&routes[i], path))
 			return &routes[i];
-		*other_method |= fits;
-	}
 	return NULL;
+}
+
+/* By which methods a path can be asked for; 0: it is none of ours. */
+int
+route_methods(const char *path)
+{
+	return (route_find(path, false) != NULL ? METHOD_GET : 0) |
+		   (route_find(path, true) != NULL ? METHOD_POST : 0);
 }

@@ -1,8 +1,12 @@
 -- What imgexport-httpd answers, a function each, so that it can be asked and tested in SQL.
 --
 -- A GET is answered by f(path, query, accept, etags), a POST by f(path, query, type, names,
--- files, parts).  Those that read images run as their owner, as the server's role may read no
--- table; those that hand in jobs run as the server's role, which then owns the jobs.
+-- files, parts).  accept is the reduced form of an Accept header that imgexport-httpd makes: formats
+-- in the order of preference, "*" for all others, "-png" for one that is refused ("avif,webp,*").
+-- etags are entity tags with their quotes and commas between them, or "*".
+--
+-- Those that read images run as the extension's owner, as the server's role may read no table;
+-- those that hand in jobs run as the server's role, which then owns the jobs.
 
 CREATE TYPE imgexport.http_answer AS (
     status   int,
@@ -51,6 +55,24 @@ END $$;
 COMMENT ON FUNCTION imgexport.http_time(timestamptz) IS
     'A time as a header says it (RFC 9110, section 5.6.7). Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_time(timestamptz) FROM PUBLIC;
+
+-- A name is whatever somebody called an output: it must not be a path, nor end the header.
+CREATE FUNCTION imgexport.http_disposition(name text, extension text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    base text := coalesce(nullif(left(ltrim(regexp_replace(name,
+        '[[:cntrl:]\u202a-\u202e\u2066-\u2069/\\:*?"<>|]+', '_', 'g'), '. '), 150), ''), 'image');
+    plain text := regexp_replace(base, '[^ -~]|%', '_', 'g');
+BEGIN
+    RETURN 'Content-Disposition: inline; filename="' || plain || '.' || extension || '"'
+        || CASE WHEN plain = base THEN ''
+                ELSE '; filename*=UTF-8''''' || imgexport.uri_encode(base || '.' || extension, '') END;
+END $$;
+COMMENT ON FUNCTION imgexport.http_disposition(text, text) IS
+    'Content-Disposition for a file of some name (RFC 6266), which becomes one without path and control characters, with filename* (RFC 8187) where it is not ASCII. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.http_disposition(text, text) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.http_has_etag(etags text, etag text) RETURNS boolean
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -133,16 +155,16 @@ BEGIN
         || E'\nCache-Control: '
         || CASE WHEN signed_for IS NULL THEN coalesce(caching, image.cache_control)
                 ELSE 'private, max-age=' || signed_for END
-        || E'\nContent-Disposition: inline; filename="'
-        || translate(image.name, E'"\\\r\n', '____') || '.'
-        || CASE image.format WHEN 'jpeg' THEN 'jpg' ELSE coalesce(image.format, 'bin') END || '"';
+        || E'\n' || imgexport.http_disposition(image.name,
+            CASE image.format WHEN 'jpeg' THEN 'jpg' ELSE coalesce(image.format, 'bin') END);
     answer.size := image.bytes;
     IF strpos(etags, etag) > 0 OR etags = '*' THEN
         answer.status := 304;
         RETURN answer;
     END IF;
     answer.status := 200;
-    answer.more := image_id;
+    -- A slice is of the image that was begun, or of none.
+    answer.more := image_id || ' ' || etag;
     IF image.key IS NULL THEN
         answer.body := (SELECT CASE WHEN i.bytes > most THEN substring(i.data FROM 1 FOR most)
                                     ELSE i.data END
@@ -179,7 +201,8 @@ BEGIN
            CASE WHEN i.key IS NULL THEN substring(i.data FROM (start + 1)::int FOR most) END AS data
     INTO image
     FROM imgexport.image i JOIN imgexport.store s ON s.name = i.store
-    WHERE i.image_id = more::uuid;
+    WHERE i.image_id = split_part(more, ' ', 1)::uuid
+      AND '"' || left(encode(i.sha256, 'hex'), 32) || '"' = split_part(more, ' ', 2);
     IF image.kind = 'file' THEN
         RETURN (imgexport.read_file(image.location, image.key, start, most)).data;
     END IF;
@@ -192,7 +215,7 @@ REVOKE ALL ON FUNCTION imgexport.http_slice_as(regrole, text, int8, int) FROM PU
 CREATE FUNCTION imgexport.http_slice(more text, start int8, most int DEFAULT 1048576) RETURNS bytea
     LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_slice(text, int8, int) IS
-    'More of a body, from byte start; NULL when the image is gone. more: of the answer. most: bytes, default 1 MB. Errors: none.';
+    'More of a body, from byte start; NULL when the image is gone or another now. more: of the answer. most: bytes, default 1 MB. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_slice(text, int8, int) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.http_static_as(caller regrole, path text, query text, accept text, etags text)
@@ -364,19 +387,21 @@ COMMENT ON FUNCTION imgexport.http_job_images(text, text, text, text) IS
     'GET /jobs/BATCH/images[?product_id=N]: id, url, original_url, converted, size, quality, format, jpg_data (null), created_at of each image. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_job_images(text, text, text, text) FROM PUBLIC;
 
--- Of several formats, the one that the asker can show and that is smallest by nature.
+-- The place in what the asker accepts, and then what everybody can show before what is newer.
 CREATE FUNCTION imgexport.accepted_rank(format text, accept text) RETURNS int
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    list text[] := string_to_array(coalesce(nullif(accept, ''), '*'), ',');
 BEGIN
-    RETURN CASE WHEN format = 'avif' AND accept ~* 'image/avif' THEN 1
-                WHEN format = 'webp' AND accept ~* 'image/webp' THEN 2
-                WHEN format = 'jpeg' THEN 3 WHEN format = 'png' THEN 4
-                WHEN format = 'gif' THEN 5 WHEN format = 'webp' THEN 6 ELSE 7 END;
+    RETURN 10 * coalesce(array_position(list, format),
+                         CASE WHEN array_position(list, '-' || format) IS NULL
+                              THEN array_position(list, '*') END, 100)
+        + coalesce(array_position('{jpeg,png,gif,webp,avif}'::text[], format), 6);
 END $$;
 COMMENT ON FUNCTION imgexport.accepted_rank(text, text) IS
-    'How well a format fits an Accept header: 1 best. Errors: none.';
+    'How well a format fits what is accepted, the least best; from 1000 on it is not accepted. accept: formats in the order of preference, "*" for all that are not named, "-png" for one that is refused. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.accepted_rank(text, text) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.http_job_image_as(caller regrole, path text, query text, accept text, etags text)
@@ -404,7 +429,7 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM imgexport.store s JOIN imgexport.image i ON i.store = s.name
                WHERE i.image_id = chosen.image_id AND s.sign) THEN
-        RETURN (302, concat_ws(E'\n', 'Location: ' || chosen.url, 'Cache-Control: no-store'),
+        RETURN (302, concat_ws(E'\n', 'Location: ' || chosen.url, 'Cache-Control: no-store', 'Vary: Accept'),
                 ''::bytea, NULL, NULL, NULL)::imgexport.http_answer;
     END IF;
     answer := imgexport.http_serve(chosen.image_id, NULL, 'private, max-age=300', etags);
@@ -512,7 +537,8 @@ BEGIN
         RETURN imgexport.http_error(404, 'the source of this job is not kept');
     ELSIF job.source IS NULL THEN
         -- It is whatever was handed in: a line end in it would begin another header.
-        RETURN (302, 'Location: ' || regexp_replace(job.source_url, '[[:cntrl:][:space:]]', '', 'g')
+        RETURN (302, 'Location: ' || imgexport.uri_encode(regexp_replace(job.source_url, '[[:cntrl:][:space:]]', '', 'g'),
+                                                          ':/?#[]@!$&''()*+,;=%')
                      || E'\nCache-Control: no-store', ''::bytea,
                 NULL, NULL, NULL)::imgexport.http_answer;
     END IF;

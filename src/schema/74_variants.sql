@@ -197,9 +197,12 @@ BEGIN
     IF NOT FOUND THEN
         RETURN imgexport.http_error(404, 'there is no such image');
     END IF;
+    -- Of what is liked equally the format that the image has, if everybody can show it.
     wanted := CASE WHEN parts[4] = 'jpg' THEN 'jpeg' WHEN parts[4] <> 'auto' THEN parts[4]
-                   WHEN accept ~* 'image/avif' THEN 'avif' WHEN accept ~* 'image/webp' THEN 'webp'
-                   WHEN image.format IN ('png', 'gif', 'jpeg') THEN image.format ELSE 'jpeg' END;
+                   ELSE (SELECT f FROM unnest('{jpeg,png,gif,webp,avif}'::text[]) AS f
+                         ORDER BY imgexport.accepted_rank(f, accept) / 10,
+                                  f = image.format AND f NOT IN ('webp', 'avif') DESC,
+                                  imgexport.accepted_rank(f, accept) LIMIT 1) END;
     SELECT v.* INTO variant FROM imgexport.variant v
     WHERE (v.batch_id, v.job_id, v.image_id, v.options, v.format)
         = (image.batch_id, image.job_id, image.image_id, parts[2], wanted) AND v.expires_at > now();

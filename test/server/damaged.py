@@ -17,7 +17,7 @@ PORT, COUNT, SEED = (int(argument) for argument in sys.argv[1:4])
 PATHS = [path.encode() for path in sys.argv[4:]]
 THREADS = 4
 PER_CONNECTION = 50
-LAST = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+LAST = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 STATUSES = collections.Counter()
 LOCK = threading.Lock()
 NASTY = [b"../", b"%00", b"%2e%2e/", b"'", b'"', b"\\", b"{}", b"A" * 300, b"\xff\xfe", b"%ff",
@@ -44,7 +44,7 @@ def make(chance):
     path = chance.choice(PATHS)
     if chance.random() < 0.9:
         path = b"/" + damage(chance, path[1:])
-    headers = [b"Host: x"]
+    headers = [b"Host: localhost"]
     if chance.random() < 0.3:
         headers.append(b"Range: " + damage(chance, b"bytes=0-99"))
     if chance.random() < 0.2:

@@ -94,7 +94,7 @@ foreach my $which ([ $path, $http->ask($path)->{content} ], [ $large, $whole ])
 		$answer = $http->ask($of, headers => { Range => "bytes=$range" });
 		is("$answer->{status} $answer->{headers}{'content-range'}", "416 bytes */$size", "bytes=$range is none of it");
 	}
-	foreach my $range ('bytes=0-1,5-9', 'bytes=9-1', 'bytes=a-b', 'lines=1-2', 'bytes=', 'bytes=--1')
+	foreach my $range ('bytes=9-1', 'bytes=a-b', 'lines=1-2', 'bytes=', 'bytes=--1')
 	{
 		is($http->ask($of, headers => { Range => $range })->{content} eq $content ? 'all' : 'not all', 'all', "$range is ignored");
 	}
@@ -325,7 +325,7 @@ is(status_of($path), 200, 'SIGHUP does not end it');
 
 # An end without loss: what is under way is finished.
 my $reader = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $http->{port});
-print $reader "GET $large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+print $reader "GET $large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 $reader->flush;
 sysread($reader, my $got, 1000);
 kill 'TERM', $http->{pid};
