@@ -37,4 +37,11 @@
 #define compat_create_wait_event_set(context, count) CreateWaitEventSet(NULL, count)
 #endif
 
+/* Can go when 16 is no longer supported: 17 put the two parts of a virtual transaction id together. */
+#if PG_VERSION_NUM < 170000
+#define compat_local_transaction() (MyProc->lxid)
+#else
+#define compat_local_transaction() (MyProc->vxid.lxid)
+#endif
+
 #endif

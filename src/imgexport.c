@@ -12,6 +12,7 @@
 #include "storage/ipc.h"
 
 #include "queue/launcher.h"
+#include "queue/owners.h"
 #include "queue/shmem.h"
 #include "queue/utility.h"
 #include "queue/wake.h"
@@ -45,6 +46,7 @@ _PG_init(void)
 {
 	settings_define();
 	wake_define();
+	owners_define();
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	next_request_hook = shmem_request_hook;

@@ -209,6 +209,10 @@ settings_define(void)
 							   NULL, &settings.uploaded_products, "0", PGC_USERSET,
 							   GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL,
 							   NULL, NULL);
+	DefineCustomStringVariable("imgexport.uploaded_warnings", "The warnings of this upload.",
+							   NULL, &settings.uploaded_warnings, "[]", PGC_USERSET,
+							   GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, NULL,
+							   NULL, NULL);
 	MarkGUCPrefixReserved("imgexport");
 }
 

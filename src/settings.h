@@ -38,6 +38,7 @@ typedef struct Settings
 	char *schedule_timezone;
 	char *uploaded_batch;
 	char *uploaded_products;
+	char *uploaded_warnings;
 } Settings;
 
 typedef enum SettingsSandbox

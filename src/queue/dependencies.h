@@ -25,11 +25,12 @@
 #define FREE_DEPENDENTS(ended, which)                                                          \
 	", freed AS ("                                                                             \
 	" UPDATE imgexport.job w SET waits_for = NULL FROM ("                                      \
-	"  SELECT o.ctid FROM " ended " e JOIN imgexport.job o"                                    \
-	"  ON o.batch_id = e.batch_id AND o.waits_for = e.job_id"                                  \
-	"  WHERE o.state = 'pending' AND o.waits_for IS NOT NULL AND " which                       \
-	" FOR UPDATE OF o SKIP LOCKED) f"                                                          \
-	" WHERE w.ctid = f.ctid)"
+	"  SELECT o.row FROM " ended " e, LATERAL (SELECT j.ctid AS row FROM imgexport.job j"      \
+	"   WHERE j.state = 'pending' AND j.waits_for IS NOT NULL"                                 \
+	"   AND j.batch_id BETWEEN e.batch_id AND e.batch_id"                                      \
+	"   AND j.waits_for BETWEEN e.job_id AND e.job_id"                                         \
+	"   ORDER BY j.batch_id, j.waits_for FOR UPDATE SKIP LOCKED) o WHERE " which ") f"         \
+	" WHERE w.ctid = f.row)"
 
 void dependencies_recheck(void);
 uint64 dependencies_sweep(TimestampTz now);

@@ -29,6 +29,7 @@
 
 #include "compat.h"
 #include "pins.h"
+#include "queue/gate.h"
 
 PG_FUNCTION_INFO_V1(imgexport_as_owner);
 
@@ -116,6 +117,37 @@ call_twin(Twin *twin, Oid caller, FunctionCallInfo before)
 	return result;
 }
 
+/* Act as owner, with pinned settings.  An error leaves the way back to the (sub)transaction's end. */
+void
+rights_take(Oid owner, Rights *before)
+{
+	GetUserIdAndSecContext(&before->caller, &before->security_context);
+	SetUserIdAndSecContext(owner, before->security_context | SECURITY_LOCAL_USERID_CHANGE);
+	before->settings_level = NewGUCNestLevel();
+	pins_apply(PINS_MEANING, GUC_ACTION_SAVE);
+}
+
+void
+rights_give_back(const Rights *before)
+{
+	AtEOXact_GUC(true, before->settings_level);
+	SetUserIdAndSecContext(before->caller, before->security_context);
+}
+
+/* Who owns a function of the extension, and with it the extension's tables. */
+Oid
+rights_owner(Oid function)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
 /*
  * NAME(...): what imgexport.NAME_as(caller regrole, ...) returns, run as the function's owner
  * with pinned settings.  An error leaves user and settings to the (sub)transaction's end, which
@@ -128,24 +160,19 @@ Datum
 imgexport_as_owner(PG_FUNCTION_ARGS)
 {
 	FmgrInfo *function = fcinfo->flinfo;
-	Oid caller;
-	int security_context;
-	int settings_level;
+	Oid caller = GetUserId();
+	Rights before;
 	Twin *twin;
 	Datum result;
 
-	GetUserIdAndSecContext(&caller, &security_context);
 	/* The executor has checked it; an operator, cast or index that somebody made may have not. */
 	if (compat_proc_aclcheck(function->fn_oid, caller, ACL_EXECUTE) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function->fn_oid));
 	if (function->fn_extra == NULL)
 		function->fn_extra = make_twin(function);
 	twin = function->fn_extra;
-	SetUserIdAndSecContext(twin->owner, security_context | SECURITY_LOCAL_USERID_CHANGE);
-	settings_level = NewGUCNestLevel();
-	pins_apply(PINS_MEANING, GUC_ACTION_SAVE);
+	rights_take(twin->owner, &before);
 	result = call_twin(twin, caller, fcinfo);
-	AtEOXact_GUC(true, settings_level);
-	SetUserIdAndSecContext(caller, security_context);
+	rights_give_back(&before);
 	return result;
 }

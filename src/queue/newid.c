@@ -10,9 +10,50 @@
 #include <time.h>
 
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/uuid.h"
 
+#include "compat.h"
+#include "queue/newid.h"
+
 PG_FUNCTION_INFO_V1(imgexport_new_id);
+
+/*
+ * The last ids, and the transaction and the role that they were made for.  Nobody else can know
+ * one that is not committed.
+ */
+#define FRESH_MAX 8
+
+static pg_uuid_t fresh[FRESH_MAX];
+static int fresh_next;
+static LocalTransactionId fresh_in = InvalidLocalTransactionId;
+static Oid fresh_for = InvalidOid;
+
+static void
+remember(const pg_uuid_t *id)
+{
+	if (fresh_in != compat_local_transaction() || fresh_for != GetUserId())
+		memset(fresh, 0, sizeof fresh);
+	fresh_in = compat_local_transaction();
+	fresh_for = GetUserId();
+	fresh[fresh_next++ % FRESH_MAX] = *id;
+}
+
+/* Has this transaction made an id for the current role, a moment ago? */
+bool
+new_id_is_fresh(const pg_uuid_t *id)
+{
+	static const pg_uuid_t none;
+
+	if (fresh_in != compat_local_transaction() || fresh_for != GetUserId() ||
+		memcmp(id, &none, sizeof none) == 0)
+		return false;
+	for (int i = 0; i < FRESH_MAX; i++)
+		if (memcmp(id, &fresh[i], sizeof *id) == 0)
+			return true;
+	return false;
+}
 
 /* imgexport.new_id() returns uuid */
 Datum
@@ -34,5 +75,6 @@ imgexport_new_id(PG_FUNCTION_ARGS)
 	id->data[6] = (unsigned char) (0x70 | below >> 8);
 	id->data[7] = (unsigned char) below;
 	id->data[8] = (id->data[8] & 0x3f) | 0x80;
+	remember(id);
 	PG_RETURN_UUID_P(id);
 }

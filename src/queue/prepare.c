@@ -140,7 +140,7 @@ note_skipped(void *argument, const char *message)
 static Oid
 role_of(const Task *task)
 {
-	Oid role = get_role_oid(task->owner, true);
+	Oid role = roles_owner(task->owner);
 
 	if (!OidIsValid(role))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),

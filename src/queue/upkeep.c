@@ -312,6 +312,7 @@ tidy_rarely(TimestampTz now)
 	if (worker.task_count > 0 && !TimestampDifferenceExceeds(tidied_at, now, RARELY_MS))
 		return;
 	tidied_at = now;
+	roles_note_names();
 	if (end_jobs(&orphan_statement, values) > 0)
 		worker.look = true;
 	worker_execute(&next_lease_statement, name, NULL);

@@ -126,6 +126,8 @@ worker_begin(const char *activity)
 		{"enable_seqscan", "off"},
 		{"enable_hashjoin", "off"},
 		{"enable_mergejoin", "off"},
+		/* An order that an index has is asked for where that index is the one to use. */
+		{"enable_sort", "off"},
 		{"plan_cache_mode", "force_generic_plan"},
 	};
 

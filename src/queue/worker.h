@@ -122,6 +122,10 @@ int pool_sockets(int *sockets, int room);
 bool images_any(const Task *task);
 void images_insert(Task *task);
 
+/* roles.c */
+Oid roles_owner(const char *owner);
+void roles_note_names(void);
+
 /* complete.c */
 void job_notify(const char *batch_id, const char *job_id, const char *state);
 void complete_done(void);

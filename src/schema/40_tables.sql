@@ -14,10 +14,11 @@ CREATE TABLE imgexport.queue (
     rate_limit    int CHECK (rate_limit BETWEEN 1 AND 100000),
     rate_interval interval NOT NULL DEFAULT '1 second'
                   CHECK (rate_interval > '0' AND rate_interval <= '1 day'),
-    host_limit    int CHECK (host_limit BETWEEN 1 AND 1000)
+    host_limit    int CHECK (host_limit BETWEEN 1 AND 1000),
+    max_priority  int NOT NULL DEFAULT 100 CHECK (max_priority >= 0)
 );
 COMMENT ON TABLE imgexport.queue IS
-    'Queues: how many of their jobs run at once (concurrency, 1 to 1000), whether any do (paused), how many are started within rate_interval, at most a day (rate_limit, 1 to 100000; none: any number), and how many run at once that fetch from one host (host_limit, 1 to 1000; none: any number).';
+    'Queues: how many of their jobs run at once (concurrency, 1 to 1000), whether any do (paused), how many are started within rate_interval, at most a day (rate_limit, 1 to 100000; none: any number), how many run at once that fetch from one host (host_limit, 1 to 1000; none: any number), and the highest priority that a role may give its jobs (max_priority, default 100).';
 INSERT INTO imgexport.queue (name, concurrency) VALUES ('default', 10), ('batch', 5), ('scrape', 3);
 
 CREATE TABLE imgexport.preset (
@@ -59,8 +60,8 @@ INSERT INTO imgexport.preset (name, outputs, expires_in, description) VALUES
 
 CREATE TABLE imgexport.batch (
     batch_id    uuid PRIMARY KEY DEFAULT imgexport.new_id(),
-    owner       name NOT NULL DEFAULT current_user,
-    total       int NOT NULL DEFAULT 0,
+    owner       name NOT NULL DEFAULT imgexport.current_owner(),
+    total       int NOT NULL DEFAULT 0 CHECK (total >= 0),
     completed   int NOT NULL DEFAULT 0,
     failed      int NOT NULL DEFAULT 0,
     warned      int NOT NULL DEFAULT 0,
@@ -76,7 +77,7 @@ COMMENT ON TABLE imgexport.batch IS
 CREATE TABLE imgexport.product (
     batch_id      uuid NOT NULL,
     product_index int NOT NULL CHECK (product_index >= 0),
-    owner         name NOT NULL DEFAULT current_user,
+    owner         name NOT NULL DEFAULT imgexport.current_owner(),
     serial_number text,
     product_name  text,
     PRIMARY KEY (batch_id, product_index)
@@ -87,7 +88,7 @@ COMMENT ON TABLE imgexport.product IS
 CREATE TABLE imgexport.job (
     batch_id      uuid NOT NULL DEFAULT imgexport.new_id(),
     job_id        uuid NOT NULL DEFAULT imgexport.new_id(),
-    owner         name NOT NULL DEFAULT current_user,
+    owner         name NOT NULL DEFAULT imgexport.current_owner(),
     source_url    text CHECK (source_url ~* '^https?://'),
     source        bytea,
     base_url      text CHECK (base_url ~* '^https?://'),
@@ -196,12 +197,13 @@ REVOKE ALL ON FUNCTION imgexport.next_dependency(uuid, uuid[], int) FROM PUBLIC;
 -- One open job a key.  It is a table of its own, because a key of imgexport.job would have
 -- to contain the batch.
 CREATE TABLE imgexport.job_key (
-    owner      name NOT NULL DEFAULT current_user,
+    owner      name NOT NULL DEFAULT imgexport.current_owner(),
     unique_key text NOT NULL,
     batch_id   uuid NOT NULL,
     job_id     uuid NOT NULL,
     PRIMARY KEY (owner, unique_key)
 );
+CREATE INDEX job_key_job ON imgexport.job_key (batch_id, job_id);
 COMMENT ON TABLE imgexport.job_key IS
     'Which job has a unique_key, or had it last. The INSERT of a job keeps it.';
 
@@ -209,7 +211,7 @@ CREATE TABLE imgexport.image (
     batch_id   uuid NOT NULL,
     job_id     uuid NOT NULL,
     image_id   uuid NOT NULL DEFAULT imgexport.new_id(),
-    owner      name NOT NULL DEFAULT current_user,
+    owner      name NOT NULL DEFAULT imgexport.current_owner(),
     name       text NOT NULL,
     format     text,
     width      int,
@@ -238,17 +240,73 @@ CREATE INDEX image_age ON imgexport.image (created_at);
 CREATE INDEX image_id ON imgexport.image (image_id);
 CREATE INDEX image_object ON imgexport.image (store, key) WHERE key IS NOT NULL;
 
--- Owners see their own rows; superusers and the worker see all.
+-- Who writes the first row of a batch owns it.
+CREATE FUNCTION imgexport.take_batch(batch_id uuid, owner name) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    known name := coalesce(
+        (SELECT o.owner FROM imgexport.batch_owner o WHERE o.batch_id = batch_id),
+        (SELECT b.owner FROM imgexport.batch b WHERE b.batch_id = batch_id),
+        (SELECT j.owner FROM imgexport.job j WHERE j.batch_id = batch_id LIMIT 1),
+        (SELECT p.owner FROM imgexport.product p WHERE p.batch_id = batch_id LIMIT 1));
+BEGIN
+    IF known IS NULL THEN
+        INSERT INTO imgexport.batch_owner (batch_id, owner) VALUES (batch_id, owner)
+        ON CONFLICT ON CONSTRAINT batch_owner_pkey DO NOTHING;
+        known := (SELECT o.owner FROM imgexport.batch_owner o WHERE o.batch_id = batch_id);
+    END IF;
+    RETURN known IS NOT DISTINCT FROM owner;
+END $$;
+COMMENT ON FUNCTION imgexport.take_batch(uuid, name) IS
+    'Whether a batch is an owner''s; one that is nobody''s becomes so. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.take_batch(uuid, name) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.check_priority(queue text, priority int) RETURNS boolean
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    most int := coalesce((SELECT q.max_priority FROM imgexport.queue q WHERE q.name = queue), 100);
+BEGIN
+    IF priority > most THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('priority in queue "%s" must be at most %s, not %s', queue, most, priority),
+            HINT = 'imgexport.queue.max_priority sets the limit.';
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION imgexport.check_priority(text, int) IS
+    'Whether a job''s priority is one that its queue allows: what policies ask. True, or an error. Errors: 22023.';
+REVOKE ALL ON FUNCTION imgexport.check_priority(text, int) FROM PUBLIC;
+
+-- Owners see their own rows, and write what is theirs to say: not how a job stands, nor what has
+-- been counted.  Superusers and the worker see and write all.  What a policy does not allow is
+-- done by functions for their callers.
 ALTER TABLE imgexport.batch ENABLE ROW LEVEL SECURITY;
 ALTER TABLE imgexport.product ENABLE ROW LEVEL SECURITY;
 ALTER TABLE imgexport.job_key ENABLE ROW LEVEL SECURITY;
 ALTER TABLE imgexport.job ENABLE ROW LEVEL SECURITY;
 ALTER TABLE imgexport.image ENABLE ROW LEVEL SECURITY;
-CREATE POLICY owner ON imgexport.batch USING (owner = current_user);
-CREATE POLICY owner ON imgexport.product USING (owner = current_user);
-CREATE POLICY owner ON imgexport.job_key USING (owner = current_user);
-CREATE POLICY owner ON imgexport.job USING (owner = current_user);
-CREATE POLICY owner ON imgexport.image USING (owner = current_user);
+CREATE POLICY see ON imgexport.batch FOR SELECT USING (owner = imgexport.current_owner());
+CREATE POLICY see ON imgexport.product FOR SELECT USING (owner = imgexport.current_owner());
+CREATE POLICY see ON imgexport.job_key FOR SELECT USING (owner = imgexport.current_owner());
+CREATE POLICY see ON imgexport.job FOR SELECT USING (owner = imgexport.current_owner());
+CREATE POLICY see ON imgexport.image FOR SELECT USING (owner = imgexport.current_owner());
+CREATE POLICY submit ON imgexport.batch FOR INSERT WITH CHECK (
+    owner = imgexport.bind_owner() AND (completed, failed, warned) = (0, 0, 0)
+    AND (finished_at IS NULL OR total = 0) AND imgexport.claim_batch(batch_id));
+CREATE POLICY submit ON imgexport.product FOR INSERT WITH CHECK (
+    owner = imgexport.bind_owner() AND imgexport.claim_batch(batch_id));
+CREATE POLICY submit ON imgexport.job FOR INSERT WITH CHECK (
+    owner = imgexport.bind_owner() AND state = 'pending' AND (attempts, dependencies_done) = (0, 0)
+    AND num_nonnulls(waits_for, worker, lease_until, error, error_code, warnings, timings,
+                     source_bytes, started_at, finished_at) = 0
+    AND (priority <= 0 OR imgexport.check_priority(queue, priority))
+    AND imgexport.claim_batch(batch_id));
 
 SELECT pg_catalog.pg_extension_config_dump('imgexport.queue',
     $$WHERE name NOT IN ('default', 'batch', 'scrape')$$);
@@ -258,5 +316,4 @@ SELECT pg_catalog.pg_extension_config_dump('imgexport.preset',
 SELECT pg_catalog.pg_extension_config_dump('imgexport.batch', '');
 SELECT pg_catalog.pg_extension_config_dump('imgexport.product', '');
 SELECT pg_catalog.pg_extension_config_dump('imgexport.job', '');
-SELECT pg_catalog.pg_extension_config_dump('imgexport.job_key', '');
 SELECT pg_catalog.pg_extension_config_dump('imgexport.image', '');

@@ -2,7 +2,7 @@
 -- outbox that is written in the transaction that finishes a job.
 
 CREATE TABLE imgexport.webhook (
-    owner            name NOT NULL DEFAULT current_user,
+    owner            name NOT NULL DEFAULT imgexport.current_owner(),
     url              text NOT NULL CHECK (url ~* '^https?://'),
     secret           text NOT NULL DEFAULT 'whsec_' || encode(
                          uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64')
@@ -20,7 +20,7 @@ CREATE TABLE imgexport.delivery (
     batch_id    uuid NOT NULL,
     delivery_id uuid NOT NULL DEFAULT imgexport.new_id(),
     job_id      uuid,
-    owner       name NOT NULL DEFAULT current_user,
+    owner       name NOT NULL DEFAULT imgexport.current_owner(),
     url         text NOT NULL,
     event       text NOT NULL,
     payload     text,
@@ -44,8 +44,8 @@ CREATE INDEX delivery_finished ON imgexport.delivery (finished_at) WHERE finishe
 
 ALTER TABLE imgexport.webhook ENABLE ROW LEVEL SECURITY;
 ALTER TABLE imgexport.delivery ENABLE ROW LEVEL SECURITY;
-CREATE POLICY owner ON imgexport.webhook USING (owner = current_user);
-CREATE POLICY owner ON imgexport.delivery USING (owner = current_user);
+CREATE POLICY see ON imgexport.webhook FOR SELECT USING (owner = imgexport.current_owner());
+CREATE POLICY see ON imgexport.delivery FOR SELECT USING (owner = imgexport.current_owner());
 SELECT pg_catalog.pg_extension_config_dump('imgexport.webhook', '');
 SELECT pg_catalog.pg_extension_config_dump('imgexport.delivery', '');
 
@@ -90,57 +90,115 @@ COMMENT ON FUNCTION imgexport.verify_webhook(jsonb, bytea, text, interval) IS
     'For receivers in SQL: whether a webhook is from who knows the secret, and not old. headers: an object with webhook-id, webhook-timestamp and webhook-signature, in any case. body: as it came. tolerance: default 5 minutes. Errors: none; false for anything that is not right.';
 REVOKE ALL ON FUNCTION imgexport.verify_webhook(jsonb, bytea, text, interval) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.webhook_secret(url text) RETURNS text
-    LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
+-- Which are told, and how, a role changes by these alone.
+
+CREATE FUNCTION imgexport.webhook_secret_as(caller regrole, url text) RETURNS text
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    INSERT INTO imgexport.webhook (url) VALUES (url) ON CONFLICT DO NOTHING;
-    SELECT w.secret FROM imgexport.webhook w
-    WHERE w.owner = current_user AND w.url = webhook_secret.url
-$$;
+#variable_conflict use_variable
+DECLARE
+    owner name := imgexport.bind_label(caller);
+BEGIN
+    INSERT INTO imgexport.webhook (owner, url) VALUES (owner, url)
+    ON CONFLICT ON CONSTRAINT webhook_pkey DO NOTHING;
+    RETURN (SELECT w.secret FROM imgexport.webhook w WHERE (w.owner, w.url) = (owner, url));
+END $$;
+COMMENT ON FUNCTION imgexport.webhook_secret_as(regrole, text) IS
+    'What imgexport.webhook_secret returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.webhook_secret_as(regrole, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.webhook_secret(url text) RETURNS text
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.webhook_secret(text) IS
     'The secret that webhooks to a URL are signed with; a new one where there was none. Errors: 23514 not http or https.';
 REVOKE ALL ON FUNCTION imgexport.webhook_secret(text) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.rotate_webhook_secret(url text, keep interval DEFAULT '24 hours')
-    RETURNS text
-    LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
+CREATE FUNCTION imgexport.rotate_webhook_secret_as(caller regrole, url text, keep interval) RETURNS text
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
+DECLARE
+    changed text;
+BEGIN
     UPDATE imgexport.webhook w
     SET previous_secret = w.secret, previous_until = now() + keep, secret = DEFAULT
-    WHERE w.owner = current_user AND w.url = rotate_webhook_secret.url
-    RETURNING w.secret
-$$;
+    WHERE (w.owner, w.url) = (imgexport.owner_of(caller), url)
+    RETURNING w.secret INTO changed;
+    RETURN changed;
+END $$;
+COMMENT ON FUNCTION imgexport.rotate_webhook_secret_as(regrole, text, interval) IS
+    'What imgexport.rotate_webhook_secret does for a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.rotate_webhook_secret_as(regrole, text, interval) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.rotate_webhook_secret(url text, keep interval DEFAULT '24 hours') RETURNS text
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.rotate_webhook_secret(text, interval) IS
     'A new secret for webhooks to a URL. For so long as keep says, default 24 hours, they are signed with both. NULL where the URL has no secret yet. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.rotate_webhook_secret(text, interval) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.enable_webhook(url text) RETURNS boolean
-    LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
+CREATE FUNCTION imgexport.enable_webhook_as(caller regrole, url text) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH enabled AS (
-        UPDATE imgexport.webhook w SET disabled_at = NULL, disabled_because = NULL
-        WHERE w.owner = current_user AND w.url = enable_webhook.url AND w.disabled_at IS NOT NULL
-        RETURNING w.url)
-    SELECT EXISTS (SELECT FROM enabled)
-$$;
+#variable_conflict use_variable
+BEGIN
+    UPDATE imgexport.webhook w SET disabled_at = NULL, disabled_because = NULL
+    WHERE (w.owner, w.url) = (imgexport.owner_of(caller), url) AND w.disabled_at IS NOT NULL;
+    RETURN FOUND;
+END $$;
+COMMENT ON FUNCTION imgexport.enable_webhook_as(regrole, text) IS
+    'What imgexport.enable_webhook does for a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.enable_webhook_as(regrole, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.enable_webhook(url text) RETURNS boolean
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.enable_webhook(text) IS
     'Tell a URL again that was disabled because it answered 410; whether it was. What it missed is told again by imgexport.replay. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.enable_webhook(text) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.replay(batch_id uuid) RETURNS int
-    LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
+CREATE FUNCTION imgexport.delete_webhook_as(caller regrole, url text) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH again AS (
-        UPDATE imgexport.delivery d
-        SET state = 'pending', attempts = 0, run_at = statement_timestamp(), finished_at = NULL
-        WHERE d.batch_id = replay.batch_id AND d.state IN ('delivered', 'failed')
-        RETURNING d.delivery_id)
-    SELECT count(*)::int FROM again, LATERAL (SELECT imgexport.wake()) AS woken
-$$;
+#variable_conflict use_variable
+BEGIN
+    DELETE FROM imgexport.webhook w WHERE (w.owner, w.url) = (imgexport.owner_of(caller), url);
+    RETURN FOUND;
+END $$;
+COMMENT ON FUNCTION imgexport.delete_webhook_as(regrole, text) IS
+    'What imgexport.delete_webhook does for a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.delete_webhook_as(regrole, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.delete_webhook(url text) RETURNS boolean
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
+COMMENT ON FUNCTION imgexport.delete_webhook(text) IS
+    'Delete the secret of a URL and whether it is disabled; whether there was one. The next webhook to it makes another. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.delete_webhook(text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.replay_as(caller regrole, batch_id uuid) RETURNS int
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    replayed int;
+BEGIN
+    UPDATE imgexport.delivery d
+    SET state = 'pending', attempts = 0, run_at = statement_timestamp(), finished_at = NULL
+    WHERE d.batch_id = batch_id AND d.state IN ('delivered', 'failed')
+      AND imgexport.may_see(caller, d.owner);
+    GET DIAGNOSTICS replayed = ROW_COUNT;
+    PERFORM imgexport.wake();
+    RETURN replayed;
+END $$;
+COMMENT ON FUNCTION imgexport.replay_as(regrole, uuid) IS
+    'What imgexport.replay does for a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.replay_as(regrole, uuid) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.replay(batch_id uuid) RETURNS int
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.replay(uuid) IS
     'Send the webhooks of a batch and its jobs once more, with the same ids and bodies; returns how many. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.replay(uuid) FROM PUBLIC;

@@ -226,6 +226,7 @@ BEGIN
     DELETE FROM imgexport.batch WHERE batch_id = ANY (emptied);
     GET DIAGNOSTICS batches = ROW_COUNT;
     DELETE FROM imgexport.job_key k WHERE batch_id = ANY (emptied);
+    DELETE FROM imgexport.batch_owner WHERE batch_id = ANY (emptied);
     RETURN jsonb_build_object('jobs_deleted', jobs, 'batches_deleted', batches,
                               'deliveries_deleted', deliveries,
                               'more', greatest(jobs, deliveries) >= most);

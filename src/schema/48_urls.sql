@@ -151,19 +151,6 @@ COMMENT ON FUNCTION imgexport.verify_url(text, timestamptz) IS
     'Whether a signed URL is good at a time, default now; imgexport.verify_url_reason says why not. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.verify_url(text, timestamptz) FROM PUBLIC;
 
--- Functions with the same name and _as run as the owner of the extension, by the C function
--- imgexport_as_owner, which tells them who called.  They ask here whose rows that role sees.
-CREATE FUNCTION imgexport.may_see(caller regrole, owner name) RETURNS boolean
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN (SELECT r.rolname = owner OR r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.oid = caller);
-END $$;
-COMMENT ON FUNCTION imgexport.may_see(regrole, name) IS
-    'Whether row-level security would show a role''s rows to a caller, for functions that do not run as the caller. Errors: none.';
-REVOKE ALL ON FUNCTION imgexport.may_see(regrole, name) FROM PUBLIC;
-
 -- It reads keys that its caller may not, so it looks itself whether the image is the caller's.
 CREATE FUNCTION imgexport.url_as(caller regrole, image_id uuid, expires_in interval) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -1,34 +1,59 @@
 -- Handing in jobs.
 
 -- A second job with the key of one that is open is not inserted.
+CREATE FUNCTION imgexport.hold_key_as(caller regrole, owner name, unique_key text, batch_id uuid,
+        job_id uuid) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    held imgexport.job_key;
+BEGIN
+    -- Its row is going to be refused: nobody else's key is touched for it.
+    IF NOT imgexport.may_see(caller, owner) THEN
+        RETURN true;
+    END IF;
+    INSERT INTO imgexport.job_key AS k (owner, unique_key, batch_id, job_id)
+    VALUES (owner, unique_key, batch_id, job_id)
+    ON CONFLICT ON CONSTRAINT job_key_pkey DO UPDATE SET owner = k.owner
+    RETURNING k.* INTO held;
+    -- From here on the key is locked; this statement sees whatever its holder has committed.
+    IF held.job_id <> job_id THEN
+        IF EXISTS (SELECT FROM imgexport.job j
+                   WHERE (j.batch_id, j.job_id) = (held.batch_id, held.job_id)
+                     AND j.state IN ('pending', 'processing')) THEN
+            RETURN false;
+        END IF;
+        UPDATE imgexport.job_key k SET batch_id = batch_id, job_id = job_id
+        WHERE (k.owner, k.unique_key) = (owner, unique_key);
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION imgexport.hold_key_as(regrole, name, text, uuid, uuid) IS
+    'What imgexport.hold_key does for a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.hold_key_as(regrole, name, text, uuid, uuid) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.hold_key(owner name, unique_key text, batch_id uuid, job_id uuid) RETURNS boolean
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
+COMMENT ON FUNCTION imgexport.hold_key(name, text, uuid, uuid) IS
+    'Whether a job may have a key: no other open job of the owner has it. It has it then. Errors: 40001 two at once in REPEATABLE READ.';
+REVOKE ALL ON FUNCTION imgexport.hold_key(name, text, uuid, uuid) FROM PUBLIC;
+
 CREATE FUNCTION imgexport.claim_key() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    held imgexport.job_key;
 BEGIN
-    INSERT INTO imgexport.job_key AS k (owner, unique_key, batch_id, job_id)
-    VALUES (NEW.owner, NEW.unique_key, NEW.batch_id, NEW.job_id)
-    ON CONFLICT (owner, unique_key) DO UPDATE SET owner = k.owner
-    RETURNING * INTO held;
-    -- From here on the key is locked; this statement sees whatever its holder has committed.
-    IF held.job_id <> NEW.job_id THEN
-        IF EXISTS (SELECT FROM imgexport.job j
-                   WHERE (j.batch_id, j.job_id) = (held.batch_id, held.job_id)
-                     AND j.state IN ('pending', 'processing')) THEN
-            RETURN NULL;
-        END IF;
-        UPDATE imgexport.job_key SET batch_id = NEW.batch_id, job_id = NEW.job_id
-        WHERE (owner, unique_key) = (NEW.owner, NEW.unique_key);
-    END IF;
-    RETURN NEW;
+    RETURN CASE WHEN imgexport.hold_key(NEW.owner, NEW.unique_key, NEW.batch_id, NEW.job_id) THEN NEW END;
 END $$;
 COMMENT ON FUNCTION imgexport.claim_key() IS
     'Trigger: leaves out a job whose unique_key an open job of the same owner has. Errors: 40001 two at once in REPEATABLE READ.';
 REVOKE ALL ON FUNCTION imgexport.claim_key() FROM PUBLIC;
+-- Of the jobs of a dump only the open ones have keys: imgexport.job_key is made anew by them.
 CREATE TRIGGER claim_key BEFORE INSERT ON imgexport.job
-    FOR EACH ROW WHEN (NEW.unique_key IS NOT NULL) EXECUTE FUNCTION imgexport.claim_key();
+    FOR EACH ROW WHEN (NEW.unique_key IS NOT NULL AND NEW.state IN ('pending', 'processing'))
+    EXECUTE FUNCTION imgexport.claim_key();
 
 CREATE FUNCTION imgexport.check_submission(preset text, queue text, store text DEFAULT NULL,
         on_error text DEFAULT 'fail') RETURNS void
@@ -105,7 +130,7 @@ BEGIN
     GET DIAGNOSTICS inserted = ROW_COUNT;
     IF inserted = 0 AND unique_key IS NOT NULL THEN
         RETURN (SELECT k.batch_id FROM imgexport.job_key k
-                WHERE (k.owner, k.unique_key) = (current_user, unique_key));
+                WHERE (k.owner, k.unique_key) = (imgexport.current_owner(), unique_key));
     END IF;
     INSERT INTO imgexport.batch (batch_id, total, webhook_url, metadata, finished_at)
     VALUES (batch, inserted, webhook_url, metadata, CASE WHEN inserted = 0 THEN now() END);

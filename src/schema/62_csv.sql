@@ -216,7 +216,7 @@ CREATE FUNCTION imgexport.uploaded_batch() RETURNS uuid
 AS $$
     -- Any session may set it: it names a batch, and does not make it the session's.
     SELECT b.batch_id FROM imgexport.batch b
-    WHERE b.batch_id = nullif(imgexport.setting('uploaded_batch'), '')::uuid AND b.owner = current_user
+    WHERE b.batch_id = nullif(imgexport.setting('uploaded_batch'), '')::uuid AND b.owner = imgexport.current_owner()
 $$;
 COMMENT ON FUNCTION imgexport.uploaded_batch() IS
     'The batch that this session''s last \copy into imgexport.csv_upload has made. Errors: none.';
@@ -230,9 +230,9 @@ DECLARE
     batch uuid := imgexport.new_id();
 BEGIN
     PERFORM imgexport.check_submission('compress', 'batch');
-    INSERT INTO imgexport.batch (batch_id) VALUES (batch);
     PERFORM set_config('imgexport.uploaded_batch', batch::text, false);
     PERFORM set_config('imgexport.uploaded_products', '0', true);
+    PERFORM set_config('imgexport.uploaded_warnings', '[]', true);
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION imgexport.begin_upload() IS 'Trigger: a statement that uploads begins a batch. Errors: none.';
@@ -243,7 +243,8 @@ CREATE FUNCTION imgexport.upload_product() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    this_batch uuid := imgexport.uploaded_batch();
+    this_batch uuid := imgexport.setting('uploaded_batch');
+    known jsonb := imgexport.setting('uploaded_warnings');
     product int := imgexport.setting('uploaded_products')::int;
     bad jsonb;
     wanted int;
@@ -269,9 +270,8 @@ BEGIN
         bad := jsonb_build_array(jsonb_build_object('row', product + 1, 'column',
                    'Input Image URLs', 'severity', 'error', 'message', 'has no URL'));
     END IF;
-    IF bad IS NOT NULL THEN
-        UPDATE imgexport.batch SET warnings = coalesce(warnings, '[]') || bad
-        WHERE batch_id = this_batch AND jsonb_array_length(coalesce(warnings, '[]')) < 1000;
+    IF bad IS NOT NULL AND jsonb_array_length(known) < 1000 THEN
+        PERFORM set_config('imgexport.uploaded_warnings', (known || bad)::text, true);
     END IF;
     PERFORM set_config('imgexport.uploaded_products', (product + 1)::text, true);
     RETURN NEW;
@@ -284,17 +284,15 @@ CREATE FUNCTION imgexport.end_upload() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    done imgexport.batch;
+    this_batch uuid := imgexport.setting('uploaded_batch');
+    problems jsonb := nullif(imgexport.setting('uploaded_warnings'), '[]');
+    images int := (SELECT count(*) FROM imgexport.job j WHERE j.batch_id = this_batch);
 BEGIN
-    UPDATE imgexport.batch b
-    SET total = j.total, finished_at = CASE WHEN j.total = 0 THEN now() END
-    FROM (SELECT count(*) AS total FROM imgexport.job
-          WHERE batch_id = imgexport.uploaded_batch()) AS j
-    WHERE b.batch_id = imgexport.uploaded_batch()
-    RETURNING b.* INTO done;
-    RAISE NOTICE 'batch % has % images', done.batch_id, done.total;
-    IF done.warnings IS NOT NULL THEN
-        RAISE WARNING 'errors in the CSV that were skipped: %', jsonb_array_length(done.warnings)
+    INSERT INTO imgexport.batch (batch_id, total, warnings, finished_at)
+    VALUES (this_batch, images, problems, CASE WHEN images = 0 THEN now() END);
+    RAISE NOTICE 'batch % has % images', this_batch, images;
+    IF problems IS NOT NULL THEN
+        RAISE WARNING 'errors in the CSV that were skipped: %', jsonb_array_length(problems)
             USING HINT = 'The warnings of the batch say which.';
     END IF;
     RETURN NULL;

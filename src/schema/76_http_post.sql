@@ -365,7 +365,7 @@ AS $$
 #variable_conflict use_variable
 BEGIN
     RETURN (SELECT imgexport.image_bytes(i.image_id) FROM imgexport.image i
-            WHERE i.image_id = image_id AND i.owner = (SELECT r.rolname FROM pg_roles r WHERE r.oid = caller));
+            WHERE i.image_id = image_id AND i.owner = imgexport.owner_of(caller));
 END $$;
 COMMENT ON FUNCTION imgexport.own_bytes_as(regrole, uuid) IS
     'What imgexport.own_bytes returns to a role that calls it. Errors: the same.';
