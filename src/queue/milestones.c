@@ -16,11 +16,13 @@
 /* They take no time, so of their queue's limits only its pause is theirs. */
 static WorkerStatement pass_statement = {
 	"WITH due AS MATERIALIZED ("
-	" SELECT batch_id, job_id FROM imgexport.job"
-	" WHERE state = 'pending' AND NOT blocked AND milestone AND run_at <= $1"
-	" AND (deadline IS NULL OR deadline > $1)"
-	" AND EXISTS (SELECT FROM imgexport.queue q WHERE q.name = job.queue AND NOT q.paused)"
-	" ORDER BY run_at LIMIT " MILESTONES_MAX " FOR UPDATE SKIP LOCKED),"
+	" SELECT m.* FROM imgexport.queue q, LATERAL ("
+	"  SELECT batch_id, job_id FROM imgexport.job j"
+	"  WHERE j.state = 'pending' AND NOT j.blocked AND j.milestone"
+	"  AND j.queue BETWEEN q.name AND q.name"
+	"  AND j.run_at <= $1 AND (j.deadline IS NULL OR j.deadline > $1)"
+	"  ORDER BY j.queue, j.run_at LIMIT " MILESTONES_MAX " FOR UPDATE SKIP LOCKED) m"
+	" WHERE NOT q.paused LIMIT " MILESTONES_MAX "),"
 	" done AS ("
 	" UPDATE imgexport.job j SET state = 'completed', attempts = attempts + 1,"
 	" started_at = $1, finished_at = $1, error = NULL, error_code = NULL"

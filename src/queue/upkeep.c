@@ -78,27 +78,39 @@ static WorkerStatement renew_statement = {
 	{TEXTOID, TIMESTAMPTZOID},
 	NULL};
 
-/* The queues that pending jobs name, found by skipping through the index. */
+/*
+ * The queues that pending jobs name, found by skipping through the index.  Here and below a range
+ * of one value, with its column first in the order, leaves the planner one index to use.
+ */
 static WorkerStatement orphan_statement = {
 	"WITH RECURSIVE named AS ("
-	" (SELECT queue FROM imgexport.job WHERE state = 'pending' AND NOT blocked"
-	"  ORDER BY queue LIMIT 1)"
+	" SELECT '' AS queue, milestone FROM (VALUES (true), (false)) AS v(milestone)"
 	" UNION ALL"
-	" SELECT (SELECT j.queue FROM imgexport.job j WHERE j.state = 'pending'"
-	"  AND NOT j.blocked AND j.queue > named.queue ORDER BY j.queue LIMIT 1)"
-	" FROM named WHERE named.queue IS NOT NULL),"
+	" SELECT CASE WHEN n.milestone"
+	"  THEN (SELECT j.queue FROM imgexport.job j WHERE j.state = 'pending' AND NOT j.blocked"
+	"   AND j.milestone AND j.queue > n.queue ORDER BY j.queue LIMIT 1)"
+	"  ELSE (SELECT j.queue FROM imgexport.job j WHERE j.state = 'pending' AND NOT j.blocked"
+	"   AND NOT j.milestone AND j.queue > n.queue ORDER BY j.queue LIMIT 1) END,"
+	"  n.milestone FROM named n WHERE n.queue IS NOT NULL),"
 	" lost AS MATERIALIZED ("
-	" SELECT queue FROM (SELECT queue FROM named WHERE queue IS NOT NULL LIMIT " UPKEEP_MAX
-	") n"
+	" SELECT queue FROM (SELECT queue FROM named WHERE queue <> '' LIMIT " UPKEEP_MAX ") n"
 	" WHERE NOT EXISTS (SELECT FROM imgexport.queue q WHERE q.name = n.queue)),"
 	" ended AS ("
 	" UPDATE imgexport.job SET state = 'failed', finished_at = $1, error_code = '22023',"
 	" error = format('queue \"%s\" does not exist', queue)"
-	" WHERE (batch_id, job_id) IN ("
-	"  SELECT o.batch_id, o.job_id FROM lost, LATERAL ("
-	"   SELECT batch_id, job_id FROM imgexport.job j"
-	"   WHERE j.state = 'pending' AND NOT j.blocked AND j.queue = lost.queue"
-	"   LIMIT " UPKEEP_MAX " FOR UPDATE SKIP LOCKED) o LIMIT " UPKEEP_MAX ")"
+	" FROM (SELECT o.row FROM lost, LATERAL ("
+	"  SELECT a.row FROM (SELECT j.ctid AS row FROM imgexport.job j"
+	"   WHERE j.state = 'pending' AND NOT j.blocked AND j.milestone"
+	"   AND j.queue BETWEEN lost.queue AND lost.queue ORDER BY j.queue, j.run_at "
+	"LIMIT " UPKEEP_MAX " FOR UPDATE SKIP LOCKED) a"
+	"  UNION ALL"
+	"  SELECT b.row FROM (SELECT j.ctid AS row FROM imgexport.job j"
+	"   WHERE j.state = 'pending' AND NOT j.blocked AND NOT j.milestone"
+	"   AND j.queue BETWEEN lost.queue AND lost.queue"
+	"   ORDER BY j.queue, j.priority DESC, j.run_at LIMIT " UPKEEP_MAX
+	" FOR UPDATE SKIP LOCKED) b) o"
+	"  LIMIT " UPKEEP_MAX ") l"
+	" WHERE job.ctid = l.row"
 	" RETURNING batch_id, job_id, owner, webhook_url, state)" COUNT_ENDED,
 	1,
 	{TIMESTAMPTZOID},
@@ -108,9 +120,9 @@ static WorkerStatement deadline_statement = {
 	"WITH ended AS ("
 	" UPDATE imgexport.job SET state = 'failed', finished_at = $1, error_code = 'IX004',"
 	" error = concat_ws('; ', 'deadline passed before it was done', error)"
-	" WHERE (batch_id, job_id) IN (SELECT batch_id, job_id FROM imgexport.job"
+	" FROM (SELECT ctid AS row FROM imgexport.job"
 	"  WHERE state = 'pending' AND deadline <= $1 ORDER BY deadline LIMIT " UPKEEP_MAX
-	"  FOR UPDATE SKIP LOCKED)"
+	"  FOR UPDATE SKIP LOCKED) l WHERE job.ctid = l.row"
 	" RETURNING batch_id, job_id, owner, webhook_url, state)" COUNT_ENDED,
 	1,
 	{TIMESTAMPTZOID},
@@ -132,7 +144,8 @@ static WorkerStatement dependency_statement = {
 	" SELECT u.* FROM owners, LATERAL ("
 	"  SELECT batch_id, job_id, depends_on, dependencies_done FROM imgexport.job j"
 	"  WHERE j.state = 'pending' AND j.blocked AND j.waits_for IS NULL"
-	"  AND j.owner = owners.owner LIMIT " DEPENDENTS_MAX " FOR UPDATE SKIP LOCKED) u),"
+	"  AND j.owner BETWEEN owners.owner AND owners.owner ORDER BY j.owner LIMIT " DEPENDENTS_MAX
+	" FOR UPDATE SKIP LOCKED) u),"
 	" settled AS MATERIALIZED ("
 	" SELECT u.batch_id, u.job_id, n.done, n.waits_for, n.broken FROM unsettled u,"
 	"  LATERAL imgexport.next_dependency(u.batch_id, u.depends_on, u.dependencies_done) n),"

@@ -97,7 +97,7 @@ CREATE TABLE imgexport.job (
     recipe        jsonb CHECK (imgexport.is_recipe(recipe)),
     outputs       jsonb CHECK (imgexport.are_outputs(outputs)),
     preset        text,
-    queue         text NOT NULL DEFAULT 'default',
+    queue         text NOT NULL DEFAULT 'default' CHECK (queue <> '' AND octet_length(queue) <= 200),
     priority      int NOT NULL DEFAULT 0,
     run_at        timestamptz NOT NULL DEFAULT now(),
     deadline      timestamptz,
@@ -151,7 +151,7 @@ COMMENT ON TABLE imgexport.job IS
 -- others, and what has to be done by when.
 CREATE INDEX job_claim ON imgexport.job (queue, priority DESC, run_at)
     WHERE state = 'pending' AND NOT blocked AND NOT milestone;
-CREATE INDEX job_milestone ON imgexport.job (run_at)
+CREATE INDEX job_milestone ON imgexport.job (queue, run_at)
     WHERE state = 'pending' AND NOT blocked AND milestone;
 CREATE INDEX job_due ON imgexport.job (run_at) WHERE state = 'pending' AND NOT blocked;
 CREATE INDEX job_claimed ON imgexport.job (lease_until) WHERE state = 'processing';
