@@ -359,7 +359,7 @@ END $$;
 COMMENT ON FUNCTION imgexport.is_service_failure(text) IS
     'Whether an SQLSTATE of asking a service is its failure, which may be done without, and not the caller''s. Errors: none.';
 
-CREATE FUNCTION img_service(image bytea, name text, parameters jsonb DEFAULT '{}',
+CREATE FUNCTION @extschema@.img_service(image bytea, name text, parameters jsonb DEFAULT '{}',
         fallback jsonb DEFAULT NULL, on_error text DEFAULT NULL) RETURNS bytea
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE COST 1000000
     SET search_path = pg_catalog, pg_temp
@@ -393,11 +393,11 @@ BEGIN
     END;
     RETURN imgexport.apply_answer(image, answer, plan.apply);
 END $$;
-COMMENT ON FUNCTION img_service(bytea, text, jsonb, jsonb, text) IS
+COMMENT ON FUNCTION @extschema@.img_service(bytea, text, jsonb, jsonb, text) IS
     'What a service makes of an image, as the row in imgexport.service says; this waits for it, a step of a job''s recipe does not. name: of the service. parameters: those that its row lists. fallback: a recipe that is run instead where it fails, default none. on_error: skip or fail, where it fails and there is no fallback; default skip for kind background, with a warning, and fail for others. Errors: IX004 out of time, IX005 it failed, IX006 an address that is refused, 22023 an argument, 42501, 42704 no such service, 53400 its limit is spent, 55000 it is not enabled.';
-REVOKE ALL ON FUNCTION img_service(bytea, text, jsonb, jsonb, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.img_service(bytea, text, jsonb, jsonb, text) FROM PUBLIC;
 
-CREATE FUNCTION img_analyze(image bytea, name text, parameters jsonb DEFAULT '{}') RETURNS jsonb
+CREATE FUNCTION @extschema@.img_analyze(image bytea, name text, parameters jsonb DEFAULT '{}') RETURNS jsonb
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE COST 1000000
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -414,9 +414,9 @@ BEGIN
     RETURN (SELECT a.result FROM imgexport.ask_service(name, parameters,
                 imgexport.service_image(image, plan.image_format, plan.max_side)) AS a);
 END $$;
-COMMENT ON FUNCTION img_analyze(bytea, text, jsonb) IS
+COMMENT ON FUNCTION @extschema@.img_analyze(bytea, text, jsonb) IS
     'What a service of kind analysis says of an image; this waits for it. name: of the service. parameters: those that its row lists. Errors: as img_service.';
-REVOKE ALL ON FUNCTION img_analyze(bytea, text, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.img_analyze(bytea, text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.service_image(image bytea, format text, max_side int) RETURNS bytea
     LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10000 AS 'MODULE_PATHNAME', 'imgexport_service_image';
