@@ -187,7 +187,7 @@ is(finished($holder), 'completed', 'A3: it comes to its end');
 is(ask("SELECT count(*) FROM pg_locks WHERE relation = 'mallory.note'::regclass"), '0', 'A3: its lock has gone with it');
 
 # A4: three that sleep, and are more urgent than anything.
-my @sleepers = map { submit('mallory', '["mallory.sleep"]', 'priority => 2147483647') } 1 .. 3;
+my @sleepers = map { submit('mallory', '["mallory.sleep"]', 'priority => 100') } 1 .. 3;
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'imgexport evaluator' AND state = 'active'")
   or fail('A4: an evaluator runs');
 is(finished(submit('alice', '["flip"]')), 'completed', "A4: another owner's job is made");
@@ -202,7 +202,7 @@ is(finished(submit('mallory', '["mallory.copy"]')), 'completed', 'A4: and the sa
 
 # More of them than a queue runs at once, and others' that have functions too.
 ask_as('mallory', "INSERT INTO imgexport.job (batch_id, source, recipe, outputs, priority)
-	SELECT '00000000-0000-0000-0000-00000000a4a4', '\\x$gif', '[\"mallory.sleep\"]', '{\"png\": {}}', 1000000 FROM generate_series(1, 40)");
+	SELECT '00000000-0000-0000-0000-00000000a4a4', '\\x$gif', '[\"mallory.sleep\"]', '{\"png\": {}}', 100 FROM generate_series(1, 40)");
 $node->poll_query_until('postgres', "SELECT count(*) >= 8 FROM imgexport.job WHERE batch_id = '00000000-0000-0000-0000-00000000a4a4' AND state = 'processing'")
   or fail('A4.1: they are taken up');
 ask('CREATE SCHEMA alice AUTHORIZATION alice');
@@ -234,7 +234,7 @@ is(finished(submit('mallory', '["mallory.copy"]')), 'completed', 'A4.2: and the 
 
 # Fewer evaluators than owners: they take turns.
 ask("ALTER SYSTEM SET imgexport.evaluate_timeout = '60s'; ALTER SYSTEM SET imgexport.evaluators = 1; SELECT pg_reload_conf()");
-my @long = map { submit('mallory', '[{"mallory.sleep": {"seconds": 0.5}}]', 'priority => 1000000') } 1 .. 20;
+my @long = map { submit('mallory', '[{"mallory.sleep": {"seconds": 0.5}}]', 'priority => 100') } 1 .. 20;
 $node->poll_query_until('postgres', "SELECT count(*) >= 1 FROM imgexport.job WHERE batch_id = '$long[0]' AND state = 'completed'")
   or fail('A4.3: one of many');
 is(finished(submit('alice', '["alice.own"]')), 'completed', 'A4.3: an owner gets his turn in the one evaluator');
@@ -258,6 +258,14 @@ $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity W
   or fail('A4.5: an evaluator outlives its worker');
 pass('A4.5: an evaluator ends with its worker');
 ask("SELECT imgexport.cancel('$orphan')");
+
+# A database that has to go does not wait for anybody's function.
+ask('CREATE DATABASE other');
+$node->safe_psql('other', "CREATE EXTENSION imgexport; CREATE FUNCTION public.img_sleep(image bytea) RETURNS bytea LANGUAGE sql AS 'SELECT image FROM pg_sleep(3600)';
+	INSERT INTO imgexport.job (source, recipe, outputs) VALUES ('\\x$gif', '[\"public.sleep\"]', '{\"png\": {}}')");
+$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'other' AND backend_type = 'imgexport evaluator' AND state = 'active'")
+  or fail('an evaluator in another database');
+is(error_of($node, 'DROP DATABASE other'), '', 'A4.6: DROP DATABASE ends its evaluators');
 
 # What a function makes of an image is what it makes of it in a session, wherever it stands.
 my $photo = "pg_read_binary_file('" . photo('photo-720p.jpg') . "')";
