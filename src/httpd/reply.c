@@ -413,9 +413,9 @@ reply_answer(Exchange *exchange)
 		return reply_refusal(exchange, 500, "internal error");
 	begin(&text, exchange, status, body_policy);
 	add_headers(&text, exchange->answer->headers, true);
-	/* 304 says how long the body is that it does not have (section 15.4.5); 204 has none. */
-	if (status != 204)
-		add(&text, "Content-Length: %llu\r\n", (unsigned long long) body->size);
+	/* 304 may say how long the body is that it does not have; undici would wait for it. */
+	if (status != 204 && status != 304)
+		add(&text, "Content-Length: %zu\r\n", body->length);
 	return finish_plain(exchange, &text, body, 0,
 						status == 304 || status == 204 ? 0 : body->length);
 }
