@@ -47,7 +47,8 @@ _PG_init(void)
 	settings_define();
 	wake_define();
 	owners_define();
-	if (!process_shared_preload_libraries_in_progress)
+	/* During pg_upgrade, in the old server and in the new one, nothing may change but by it. */
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	next_request_hook = shmem_request_hook;
 	shmem_request_hook = on_memory_request;

@@ -8,6 +8,7 @@
 typedef struct Settings
 {
 	bool enabled;
+	int max_crashes;
 	int fetch_timeout_ms;
 	int fetch_connect_timeout_ms;
 	int fetch_max_kb;

@@ -6,6 +6,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -54,6 +55,9 @@ static WorkerStatement claim_statement = {
 	{TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
 	 TIMESTAMPTZOID, INT4OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID},
 	NULL};
+
+/* After a start, which may have followed a crash. */
+#define SUSPICIOUS_MS 60000
 
 enum
 {
@@ -210,7 +214,9 @@ pass_milestones(TimestampTz now)
 
 /*
  * Claim due jobs, in one short transaction.  It need not be on disk before the work starts:
- * a claim that is lost in a crash is a job that is still pending.
+ * a claim that is lost in a crash is a job that is still pending.  But the crash would count for
+ * no job then, and a job that has the server crash would do so for ever; so soon after a start
+ * claims are brought to disk.  Jobs that have had crashes are due again within that time.
  */
 static void
 claim_due(TimestampTz now)
@@ -219,8 +225,9 @@ claim_due(TimestampTz now)
 	uint64 taken;
 
 	worker_begin("claim jobs");
-	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
+	if (TimestampDifferenceExceeds(MyStartTimestamp, now, SUSPICIOUS_MS))
+		(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
 	taken = claim(now, room);
 	take_rows(taken, now);
 	if (worker.task_count > 0 && worker.renew_at == 0)

@@ -165,7 +165,10 @@ restart_delay_ms(int failures)
 	return Min(RESTART_MAX_MS, RESTART_FIRST_MS << Min(failures, 10));
 }
 
-/* A worker has ended: by its own decision (then it is not wanted), or it is started again later. */
+/*
+ * A worker has ended: by its own decision (then it is not wanted), because it was asked to leave
+ * (then it comes back when the database is free), or it is started again later.
+ */
 static void
 note_end(StartedWorker *worker)
 {
@@ -173,7 +176,7 @@ note_end(StartedWorker *worker)
 	QueueState *state = queue_lock();
 	WorkerSlot *slot = queue_slot(state, worker->database, false);
 
-	if (slot != NULL && slot->wanted)
+	if (slot != NULL && slot->wanted && !slot->leave)
 	{
 		bool ran_long = TimestampDifferenceExceeds(worker->started_at, now, RESTART_MAX_MS);
 		TimestampTz restart_at;

@@ -46,16 +46,23 @@
 /*
  * $2 is what names of this server's workers begin with, $3 our own.  A worker of this
  * server that is not us is dead: there is one a database.
+ *
+ * A crash costs no attempt; a job ends when it has had $4 of them.  Nobody knows which of the
+ * jobs in progress caused it, so from the second crash on they are run again apart from each
+ * other, by a delay that differs from job to job.
  */
 static WorkerStatement recover_statement = {
 	"WITH ended AS ("
 	" UPDATE imgexport.job SET"
-	" state = CASE WHEN attempts < max_attempts THEN 'pending' ELSE 'failed' END,"
+	" crashes = least(crashes, 1000000) + 1, attempts = greatest(attempts - 1, 0),"
+	" state = CASE WHEN crashes + 1 < $4 THEN 'pending' ELSE 'failed' END,"
+	" run_at = CASE WHEN crashes = 0 THEN run_at ELSE $1 + interval '1 second'"
+	"  * (2 ^ least(crashes, 4) * (1 + (hashtext(job_id::text) & 1023) / 1024.0)) END,"
 	" worker = NULL, lease_until = NULL,"
-	" error = format('worker died while it had this job, in attempt %s of %s', attempts,"
-	"  max_attempts),"
-	" error_code = 'IX007', finished_at = CASE WHEN attempts < max_attempts THEN NULL ELSE $1 "
-	"END"
+	" error = format('worker died while it had this job, for the %s. time of %s', crashes + 1,"
+	"  $4),"
+	" error_code = 'IX007',"
+	" finished_at = CASE WHEN crashes + 1 < $4 THEN NULL ELSE $1 END"
 	" WHERE state = 'processing' AND worker IS DISTINCT FROM $3"
 	" AND (starts_with(worker, $2) OR lease_until < $1)"
 	" RETURNING batch_id, job_id, owner, webhook_url, state)" COUNT_ENDED,
@@ -241,7 +248,7 @@ recover(TimestampTz now)
 	Datum values[] = {
 		TimestampTzGetDatum(now),
 		PointerGetDatum(cstring_to_text_with_len(worker.name, slash - worker.name + 1)),
-		CStringGetTextDatum(worker.name)};
+		CStringGetTextDatum(worker.name), Int32GetDatum(settings.max_crashes)};
 	uint64 taken = end_jobs(&recover_statement, values);
 
 	if (taken > 0)

@@ -335,7 +335,11 @@ read_slot(void)
 	}
 	queue_unlock();
 	if (leave)
-		leave_for_good();
+	/* Still wanted: whoever needs the database holds the next one off, and lets it in again. */
+	{
+		retire();
+		proc_exit(0);
+	}
 }
 
 /* Look at the queue again then, if not before. */
@@ -473,6 +477,11 @@ run(void)
 		reload_if_asked();
 		read_slot();
 		pool_advance();
+		if (retire_is_requested())
+		{
+			retire();
+			proc_exit(0);
+		}
 		upkeep_end_overdue();
 		complete_done();
 		deliver_finished();
@@ -502,6 +511,7 @@ imgexport_worker_main(Datum argument)
 
 	background_start();
 	if (!enter(database))
+	pqsignal(SIGTERM, retire_on_signal);
 		proc_exit(0);
 	before_shmem_exit(worker_leave, ObjectIdGetDatum(database));
 	background_connect(database, "imgexport worker");

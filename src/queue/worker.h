@@ -139,6 +139,14 @@ bool deliver_is_waiting(void);
 /* schedule.c */
 void schedule_run(TimestampTz now);
 
+/* installation.c */
+void installation_require(void);
+
+/* retire.c */
+void retire_on_signal(SIGNAL_ARGS);
+bool retire_is_requested(void);
+void retire(void);
+
 /* upkeep.c */
 void upkeep_recover(void);
 void upkeep_run(void);

@@ -128,6 +128,8 @@ CREATE TABLE imgexport.job (
     blocked       boolean GENERATED ALWAYS AS
                   (depends_on IS NOT NULL AND dependencies_done < cardinality(depends_on)) STORED,
     attempts      int NOT NULL DEFAULT 0,
+    -- Workers that died while they had it, which costs no attempt.
+    crashes       int NOT NULL DEFAULT 0,
     worker        text,
     lease_until   timestamptz,
     error         text,

@@ -12,7 +12,7 @@ DECLARE
     all_rows boolean := imgexport.sees_all(caller);
 BEGIN
     UPDATE imgexport.job j
-    SET state = 'pending', run_at = at, attempts = 0, finished_at = NULL, deadline = NULL,
+    SET state = 'pending', run_at = at, attempts = 0, crashes = 0, finished_at = NULL, deadline = NULL,
         dependencies_done = 0, waits_for = NULL
     WHERE j.batch_id = batch_id AND j.state IN ('failed', 'cancelled')
       AND (job_id IS NULL OR j.job_id = job_id) AND (all_rows OR j.owner = owner);

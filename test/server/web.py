@@ -7,6 +7,7 @@ Binds a port of 127.0.0.1, a free one unless told which, and prints it; ends on 
 
     /NAME               a file of the folder
     /delay/MS/NAME      the same, after so many milliseconds
+    /held/KEY/NAME      the same, once /release/KEY was asked for
     /status/CODE        an answer with this status; with ?after=S a Retry-After
     /flaky/N/KEY/NAME   N times 503 for this KEY, then the file
     /redirect?to=URL    302
@@ -35,6 +36,7 @@ import urllib.parse
 import zlib
 
 FLAKY = {}
+RELEASES = {}
 TRACKED = {}
 HOOKED = {}
 STORED = {}
@@ -140,6 +142,12 @@ async def answer(reader, writer, request):
     if parts[0] == "delay":
         await asyncio.sleep(int(parts[1]) / 1000)
         await send_file(writer, parts[2])
+    elif parts[0] == "held":
+        await RELEASES.setdefault(parts[1], asyncio.Event()).wait()
+        await send_file(writer, parts[2])
+    elif parts[0] == "release":
+        RELEASES.setdefault(parts[1], asyncio.Event()).set()
+        send_json(writer, True)
     elif parts[0] == "status":
         after = f"Retry-After: {query['after'][0]}\r\n" if "after" in query else ""
         writer.write(head(int(parts[1]), 0, after))

@@ -1,0 +1,92 @@
+/*
+ * retire.c
+ *		The planned end of a worker: what it has finished is written down, and its claims go back.
+ *
+ * A planned end costs nobody an attempt.  It is SIGTERM (a fast or smart shutdown, a restart,
+ * pg_terminate_backend) or another session's need of the database (see utility.c).  A worker
+ * that does not get here has crashed: the next one takes its claims back (see upkeep.c) and
+ * counts a crash for each.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+
+#include "queue/worker.h"
+
+static volatile sig_atomic_t retirement_requested = false;
+
+static WorkerStatement give_back_jobs = {
+	"UPDATE imgexport.job SET state = 'pending', attempts = greatest(attempts - 1, 0),"
+	" worker = NULL, lease_until = NULL"
+	" WHERE state = 'processing' AND worker = $1",
+	1,
+	{TEXTOID},
+	NULL};
+
+static WorkerStatement give_back_deliveries = {
+	"UPDATE imgexport.delivery SET state = 'pending', attempts = greatest(attempts - 1, 0),"
+	" worker = NULL, lease_until = NULL"
+	" WHERE state = 'processing' AND worker = $1",
+	1,
+	{TEXTOID},
+	NULL};
+
+static WorkerStatement give_back_removals = {
+	"UPDATE imgexport.removal SET state = 'pending', attempts = greatest(attempts - 1, 0),"
+	" worker = NULL, lease_until = NULL"
+	" WHERE state = 'processing' AND worker = $1",
+	1,
+	{TEXTOID},
+	NULL};
+
+/*
+ * Handler of SIGTERM: the loop retires when it next comes round.  Its statements are short;
+ * whoever does not want to wait for one sends the signal again, which ends it at once.
+ */
+void
+retire_on_signal(SIGNAL_ARGS)
+{
+	if (retirement_requested)
+	{
+		die(postgres_signal_arg);
+		return;
+	}
+	retirement_requested = true;
+	SetLatch(MyLatch);
+}
+
+/* Was this worker asked to end? */
+bool
+retire_is_requested(void)
+{
+	return retirement_requested;
+}
+
+/* Write down what is done and give back what is not; the caller ends the process. */
+void
+retire(void)
+{
+	Datum values[1];
+	uint64 jobs;
+
+	complete_done();
+	deliver_finished();
+	remove_finished();
+	usage_write_down();
+	worker_begin("give back claims");
+	values[0] = CStringGetTextDatum(worker.name);
+	jobs = worker_execute(&give_back_jobs, values, NULL);
+	worker_execute(&give_back_deliveries, values, NULL);
+	worker_execute(&give_back_removals, values, NULL);
+	worker_commit();
+	if (jobs > 0)
+		ereport(LOG,
+				(errmsg("imgexport gave back " UINT64_FORMAT " jobs at a planned stop", jobs)));
+}
