@@ -178,7 +178,10 @@ RESET ROLE;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 CALL imgexport.wait(:'annas');
 ROLLBACK;
+-- Its queue is paused.
+\set VERBOSITY sqlstate
 CALL imgexport.wait(:'annas', '0.1 s');
+\set VERBOSITY terse
 
 RESET ROLE;
 CREATE ROLE regress_watcher;

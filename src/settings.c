@@ -58,6 +58,29 @@ check_timezone(char **value, void **extra, GucSource source)
 	return false;
 }
 
+/* uuids as PostgreSQL writes them, or "none", which no database has. */
+static bool
+check_installations(char **value, void **extra, GucSource source)
+{
+	static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	char *rest = pstrdup(*value);
+	char *id;
+
+	while ((id = strsep(&rest, ", ")) != NULL)
+	{
+		bool good = strlen(id) == strlen(shape);
+
+		for (size_t i = 0; good && i < strlen(shape); i++)
+			good = shape[i] == '-' ? id[i] == '-' : strchr("0123456789abcdef", id[i]) != NULL;
+		if (!good && id[0] != '\0' && strcmp(id, "none") != 0)
+		{
+			GUC_check_errdetail("\"%s\" is neither the id of an installation nor none.", id);
+			return false;
+		}
+	}
+	return true;
+}
+
 typedef struct IntegerSetting
 {
 	const char *name;
@@ -112,6 +135,9 @@ static const IntegerSetting integers[] = {
 	 &settings.fetch_max_redirects, 5, 0, 50, PGC_SUSET, 0, NULL},
 	{"imgexport.fetch_concurrency", "Transfers that a database's worker has under way at most.",
 	 &settings.fetch_concurrency, 50, 1, 500, PGC_SIGHUP, 0, NULL},
+	{"imgexport.max_crashes",
+	 "A job that had a worker crash so many times while it was in progress fails.",
+	 &settings.max_crashes, 5, 1, 1000, PGC_SIGHUP, 0, NULL},
 	{"imgexport.store_timeout", "Time limit of one request to a store.",
 	 &settings.store_timeout_ms, 60000, 1, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL},
 	{"imgexport.max_variations", "Variations of an image that one upload may ask for.",
@@ -135,9 +161,6 @@ static const IntegerSetting integers[] = {
 	 "Codec processes of a database's worker; 0 is one for each processor.",
 	 &settings.codec_processes, 0, 0, 256, PGC_SIGHUP, 0, NULL},
 	{"imgexport.max_pixels", "Pixels of an image at most, all pages together.",
-	{"imgexport.max_crashes",
-	 "A job that had a worker crash so many times while it was in progress fails.",
-	 &settings.max_crashes, 5, 1, 1000, PGC_SIGHUP, 0, NULL},
 	 &settings.max_pixels, 100000000, 1, INT_MAX, PGC_SUSET, 0, NULL},
 	{"imgexport.max_pages", "Pages or frames of an image at most.", &settings.max_pages, 1000,
 	 1, 1000000, PGC_SUSET, 0, NULL},
@@ -165,6 +188,11 @@ static const TextSetting texts[] = {
 	{"imgexport.store_directories",
 	 "Directories that stores of kind file may be in, comma separated; empty is none.",
 	 &settings.store_directories, "", PGC_SIGHUP, NULL, NULL},
+	{"imgexport.installation",
+	 "Identities of the installations that may run here, comma separated; empty is any, none "
+	 "is "
+	 "none.",
+	 &settings.installation, "", PGC_SIGHUP, check_installations, NULL},
 	{"imgexport.secrets_file",
 	 "File of secrets, a line each: name = value; nobody but its owner and group may read it.",
 	 &settings.secrets_file, "", PGC_SIGHUP, NULL, NULL},

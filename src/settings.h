@@ -20,6 +20,7 @@ typedef struct Settings
 	char *service_allowed_networks;
 	char *store_directories;
 	char *secrets_file;
+	char *installation;
 	int url_clock_tolerance_s;
 	int max_variations;
 	int variant_lifetime_s;

@@ -229,6 +229,7 @@ claim_due(TimestampTz now)
 		(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_LOCAL, true, 0, false);
 	taken = claim(now, room);
+	installation_require();
 	take_rows(taken, now);
 	if (worker.task_count > 0 && worker.renew_at == 0)
 		worker.renew_at = TimestampTzPlusMilliseconds(now, LEASE_MS / 3);

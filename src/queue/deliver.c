@@ -180,6 +180,7 @@ deliver_claim(TimestampTz now)
 	if (deliveries.count >= DELIVERIES_MAX)
 		return;
 	rows = worker_execute(&claim_statement, values, NULL);
+	installation_require();
 	for (uint64 row = 0; row < rows; row++)
 		claimed[row] = read_row(row);
 	for (uint64 row = 0; row < rows; row++)

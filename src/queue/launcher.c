@@ -254,6 +254,22 @@ start_wanted(void)
 	return wait_ms;
 }
 
+/* A setting may have said that a database is dormant: its worker looks again. */
+static void
+want_dormant(void)
+{
+	QueueState *state = queue_lock();
+
+	for (int i = 0; i < QUEUE_MAX_DATABASES; i++)
+	{
+		WorkerSlot *slot = &state->slots[i];
+
+		slot->wanted |= slot->dormant;
+		slot->dormant = false;
+	}
+	queue_unlock();
+}
+
 static void
 launcher_leave(int code, Datum argument)
 {
@@ -286,6 +302,8 @@ imgexport_launcher_main(Datum argument)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			want_dormant();
+			SetLatch(MyLatch);
 		}
 	}
 }

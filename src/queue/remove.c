@@ -183,6 +183,7 @@ remove_claim(TimestampTz now)
 		return;
 	worker_execute(&keep_statement, &values[2], NULL);
 	rows = worker_execute(&claim_statement, values, NULL);
+	installation_require();
 	for (uint64 row = 0; row < rows; row++)
 		claimed[row] = read_row(row);
 	for (uint64 row = 0; row < rows; row++)

@@ -48,6 +48,7 @@ typedef struct WorkerSlot
 {
 	Oid database; /* InvalidOid: free */
 	bool wanted;  /* a worker should run */
+	bool dormant; /* its worker has found that nothing may run there (see installation.c) */
 	bool leave;	  /* the one that runs should go: its database is about to change */
 	pid_t pid;	  /* 0: none runs */
 	Latch *latch; /* in shared memory, as all latches of PGPROCs are; NULL: none runs */

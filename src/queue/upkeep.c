@@ -66,8 +66,8 @@ static WorkerStatement recover_statement = {
 	" WHERE state = 'processing' AND worker IS DISTINCT FROM $3"
 	" AND (starts_with(worker, $2) OR lease_until < $1)"
 	" RETURNING batch_id, job_id, owner, webhook_url, state)" COUNT_ENDED,
-	3,
-	{TIMESTAMPTZOID, TEXTOID, TEXTOID},
+	4,
+	{TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID},
 	NULL};
 
 static WorkerStatement recover_deliveries_statement = {

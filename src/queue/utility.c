@@ -89,7 +89,7 @@ release(Oid database)
 	if (slot != NULL)
 	{
 		slot->held_until = 0;
-		slot->wanted = true;
+		slot->wanted = !slot->dormant;
 		queue_wake_launcher(state);
 	}
 	queue_unlock();

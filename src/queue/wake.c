@@ -19,6 +19,9 @@ PG_FUNCTION_INFO_V1(imgexport_recheck_claims);
 /* This transaction has made work. */
 static bool pending = false;
 
+/* And it may have ended what kept the database dormant. */
+static bool revived = false;
+
 /* And it has cancelled some that may have begun. */
 static bool cancelled = false;
 
@@ -40,12 +43,27 @@ wake_database(Oid database, bool recheck)
 	{
 		slot->wakes++;
 		slot->recheck |= recheck;
-		slot->wanted = true;
+		slot->wanted = !slot->dormant;
 		if (slot->latch != NULL)
 			SetLatch(slot->latch);
-		else
+		else if (slot->wanted)
 			queue_wake_launcher(state);
 	}
+	queue_unlock();
+}
+
+/* The next worker of the database finds out whether it is dormant. */
+static void
+end_dormancy(Oid database)
+{
+	QueueState *state = queue_lock();
+	WorkerSlot *slot;
+
+	if (state == NULL)
+		return;
+	slot = queue_slot(state, database, false);
+	if (slot != NULL)
+		slot->dormant = false;
 	queue_unlock();
 }
 
@@ -75,6 +93,8 @@ on_transaction_end(XactEvent event, void *argument)
 		case XACT_EVENT_PREPARE:
 			if (cancelled)
 				note_cancel(MyDatabaseId);
+			if (revived)
+				end_dormancy(MyDatabaseId);
 			wake_database(MyDatabaseId, event == XACT_EVENT_PREPARE);
 			break;
 		case XACT_EVENT_ABORT:
@@ -84,6 +104,7 @@ on_transaction_end(XactEvent event, void *argument)
 	}
 	pending = false;
 	cancelled = false;
+	revived = false;
 }
 
 /* Called once, from _PG_init. */
@@ -98,6 +119,14 @@ void
 wake_at_commit(void)
 {
 	pending = true;
+}
+
+/* The same, and though it was dormant: what made it so may have changed. */
+void
+wake_dormant_at_commit(void)
+{
+	pending = true;
+	revived = true;
 }
 
 /* imgexport.wake() returns void */

@@ -8,5 +8,6 @@
 void wake_define(void);
 void wake_database(Oid database, bool recheck);
 void wake_at_commit(void);
+void wake_dormant_at_commit(void);
 
 #endif

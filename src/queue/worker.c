@@ -156,10 +156,11 @@ progress(void)
 	return text;
 }
 
-/* End it, and let autovacuum know what was written. */
+/* End it, where something may run here, and let autovacuum know what was written. */
 void
 worker_commit(void)
 {
+	installation_require();
 	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
@@ -334,8 +335,8 @@ read_slot(void)
 		worker.check_claims = true;
 	}
 	queue_unlock();
-	if (leave)
 	/* Still wanted: whoever needs the database holds the next one off, and lets it in again. */
+	if (leave)
 	{
 		retire();
 		proc_exit(0);
@@ -476,12 +477,12 @@ run(void)
 		CHECK_FOR_INTERRUPTS();
 		reload_if_asked();
 		read_slot();
-		pool_advance();
 		if (retire_is_requested())
 		{
 			retire();
 			proc_exit(0);
 		}
+		pool_advance();
 		upkeep_end_overdue();
 		complete_done();
 		deliver_finished();
@@ -510,8 +511,8 @@ imgexport_worker_main(Datum argument)
 	Oid database = DatumGetObjectId(argument);
 
 	background_start();
-	if (!enter(database))
 	pqsignal(SIGTERM, retire_on_signal);
+	if (!enter(database))
 		proc_exit(0);
 	before_shmem_exit(worker_leave, ObjectIdGetDatum(database));
 	background_connect(database, "imgexport worker");

@@ -20,6 +20,8 @@ COMMENT ON FUNCTION imgexport.forget_owners() IS
 REVOKE ALL ON FUNCTION imgexport.forget_owners() FROM PUBLIC;
 CREATE TRIGGER forget_owners AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON imgexport.owner_role
     FOR EACH STATEMENT EXECUTE FUNCTION imgexport.forget_owners();
+-- Also where others are muted: replication, a restore.
+ALTER TABLE imgexport.owner_role ENABLE ALWAYS TRIGGER forget_owners;
 
 CREATE FUNCTION imgexport.cluster() RETURNS int8
     LANGUAGE sql STABLE PARALLEL SAFE

@@ -69,7 +69,7 @@ COMMENT ON FUNCTION imgexport.check_store(text, text, text, text, text, jsonb) I
     'Raise what is wrong with a store; true where nothing is. Errors: 22023.';
 
 CREATE TABLE imgexport.store (
-    name           text PRIMARY KEY CHECK (name ~ '^[A-Za-z0-9_.-]{1,63}$'),
+    name           text PRIMARY KEY CHECK (name ~ '^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,62}$'),
     kind           text NOT NULL CHECK (kind IN ('table', 'file', 's3', 'http')),
     location       text,
     bucket         text CHECK (bucket ~ '^[A-Za-z0-9._-]{1,255}$'),
@@ -93,7 +93,7 @@ CREATE TABLE imgexport.store (
 COMMENT ON TABLE imgexport.store IS
     'Where outputs are kept. kind: table, file, s3, http. location: a directory, the endpoint of an S3, or the URL that keys are appended to. bucket, region, path_style (or else the bucket is in the host''s name), access_key, secret (its name): of an S3. method, headers (with {secret:NAME} in them): of http. key: template of an object''s key. part_bytes: an S3 gets larger objects in parts, 5 MB to 1 GB, default 64 MB. public_url: where anyone can read the objects. sign: URLs are given out signed, for url_expires_in, default 1 hour. retention: outputs are deleted after so long, default never. cache_control: default for a year.';
 INSERT INTO imgexport.store (name, kind) VALUES ('table', 'table');
-SELECT pg_catalog.pg_extension_config_dump('imgexport.store', $$WHERE name <> 'table'$$);
+SELECT pg_catalog.pg_extension_config_dump('imgexport.store', '');
 
 CREATE FUNCTION imgexport.object_key(template text, facts jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
@@ -257,6 +257,13 @@ AS $$
 DECLARE
     place imgexport.store := imgexport.store_named(store);
 BEGIN
+    -- Two installations, or two stores, may share a directory, bucket or server: nothing is
+    -- written or removed there but what is this one's.
+    IF verb <> 'GET' AND NOT coalesce(starts_with(key, imgexport.key_prefix(store)), false) THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('object "%s" is not one of store "%s" of this installation', key, store),
+            DETAIL = format('Its keys begin with "%s".', imgexport.key_prefix(store));
+    END IF;
     kind := place.kind;
     root := CASE kind WHEN 'file' THEN place.location END;
     method := CASE WHEN kind = 'http' AND verb = 'PUT' THEN place.method ELSE verb END;
@@ -275,7 +282,7 @@ BEGIN
     headers := coalesce(headers, '');
 END $$;
 COMMENT ON FUNCTION imgexport.object_request(text, text, text, text, text, text, timestamptz) IS
-    'How something is done with an object of a store: kind; root, of a file; method, URL and headers, of s3 and http. verb: PUT, GET, DELETE, POST. Errors: 42704 no such store or secret.';
+    'How something is done with an object of a store: kind; root, of a file; method, URL and headers, of s3 and http. verb: PUT, GET, DELETE, POST. Errors: 42501 a key that is not this installation''s, which may only be read; 42704 no such store or secret.';
 REVOKE ALL ON FUNCTION imgexport.object_request(text, text, text, text, text, text, timestamptz)
     FROM PUBLIC;
 

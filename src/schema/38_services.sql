@@ -120,6 +120,7 @@ COMMENT ON TABLE imgexport.service_answer IS
 CREATE INDEX service_answer_request ON imgexport.service_answer (service, request_hash);
 CREATE INDEX service_answer_expiry ON imgexport.service_answer (expires_at);
 REVOKE ALL ON imgexport.service_answer FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('imgexport.service_answer', '');
 
 -- A template is a row that lacks a name; secrets are called as the service is.
 CREATE FUNCTION imgexport.service_template(template text, name text) RETURNS jsonb

@@ -304,18 +304,16 @@ CREATE POLICY submit ON imgexport.batch FOR INSERT WITH CHECK (
 CREATE POLICY submit ON imgexport.product FOR INSERT WITH CHECK (
     owner = imgexport.bind_owner() AND imgexport.claim_batch(batch_id));
 CREATE POLICY submit ON imgexport.job FOR INSERT WITH CHECK (
-    owner = imgexport.bind_owner() AND state = 'pending' AND (attempts, dependencies_done) = (0, 0)
+    owner = imgexport.bind_owner() AND state = 'pending' AND (attempts, crashes, dependencies_done) = (0, 0, 0)
     AND num_nonnulls(waits_for, worker, lease_until, error, error_code, warnings, timings,
                      source_bytes, started_at, finished_at) = 0
     AND (priority <= 0 OR imgexport.check_priority(queue, priority))
     AND imgexport.claim_batch(batch_id));
 
-SELECT pg_catalog.pg_extension_config_dump('imgexport.queue',
-    $$WHERE name NOT IN ('default', 'batch', 'scrape')$$);
-SELECT pg_catalog.pg_extension_config_dump('imgexport.preset',
-    $$WHERE name NOT IN ('export', 'export-high', 'export-low', 'jpeg', 'product', 'compress', 'process',
-                         'thumbnails', 'scrape')$$);
+SELECT pg_catalog.pg_extension_config_dump('imgexport.queue', '');
+SELECT pg_catalog.pg_extension_config_dump('imgexport.preset', '');
 SELECT pg_catalog.pg_extension_config_dump('imgexport.batch', '');
 SELECT pg_catalog.pg_extension_config_dump('imgexport.product', '');
 SELECT pg_catalog.pg_extension_config_dump('imgexport.job', '');
+SELECT pg_catalog.pg_extension_config_dump('imgexport.job_key', '');
 SELECT pg_catalog.pg_extension_config_dump('imgexport.image', '');

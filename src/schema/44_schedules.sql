@@ -88,7 +88,8 @@ COMMENT ON FUNCTION imgexport.check_task(text, jsonb) IS
 REVOKE ALL ON FUNCTION imgexport.check_task(text, jsonb) FROM PUBLIC;
 
 CREATE TRIGGER next_run BEFORE INSERT OR UPDATE OF cron, time_zone, task, options, enabled
-    ON imgexport.schedule FOR EACH ROW EXECUTE FUNCTION imgexport.set_next_run();
+    ON imgexport.schedule FOR EACH ROW WHEN (NOT imgexport.is_restoring())
+    EXECUTE FUNCTION imgexport.set_next_run();
 
 CREATE FUNCTION imgexport.expire_images(options jsonb, most int) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE
@@ -244,10 +245,13 @@ DECLARE
     jobs int;
     deliveries int;
 BEGIN
-    UPDATE imgexport.job SET state = 'pending', worker = NULL, lease_until = NULL
+    -- As the worker does it; the jobs that have had their last crash are left to it.
+    UPDATE imgexport.job SET state = 'pending', worker = NULL, lease_until = NULL,
+        crashes = least(crashes, 1000000) + 1, attempts = greatest(attempts - 1, 0)
     WHERE (batch_id, job_id) IN (
         SELECT batch_id, job_id FROM imgexport.job
         WHERE state = 'processing' AND lease_until < at
+          AND crashes + 1 < imgexport.setting('max_crashes')::int
         ORDER BY lease_until LIMIT most FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS jobs = ROW_COUNT;
     UPDATE imgexport.delivery SET state = 'pending', worker = NULL, lease_until = NULL
@@ -363,6 +367,4 @@ INSERT INTO imgexport.schedule (name, cron, task, options, enabled) VALUES
     ('clean-temp', '0 2 * * *', 'clean_temp', '{"older_than": "1 day"}', true),
     ('clean-outputs', '0 2 * * *', 'clean_outputs', '{"older_than": "7 days"}', false),
     ('release-claims', '@hourly', 'release_claims', '{}', true);
-SELECT pg_catalog.pg_extension_config_dump('imgexport.schedule',
-    $$WHERE name NOT IN ('expire-images', 'delete-jobs', 'clean-temp', 'clean-outputs',
-                         'release-claims')$$);
+SELECT pg_catalog.pg_extension_config_dump('imgexport.schedule', '');

@@ -24,17 +24,27 @@ REVOKE ALL ON imgexport.removal FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('imgexport.removal', '');
 
 -- Whoever may delete an image may not say which objects are deleted: hence SECURITY DEFINER.
+-- An object that was not written under this installation's identity (by version 0.1, or by the
+-- original of a copy that is an installation of its own now) may be another's: it stays.
 CREATE FUNCTION imgexport.remove_object() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    INSERT INTO imgexport.removal (batch_id, store, key) VALUES (OLD.batch_id, OLD.store, OLD.key);
+    IF TG_OP = 'DELETE' THEN
+        INSERT INTO imgexport.removal (batch_id, store, key)
+        SELECT OLD.batch_id, OLD.store, OLD.key
+        WHERE starts_with(OLD.key, imgexport.key_prefix(OLD.store));
+    ELSE
+        INSERT INTO imgexport.removal (batch_id, store, key)
+        SELECT DISTINCT '00000000-0000-0000-0000-000000000000'::uuid, i.store, i.key FROM imgexport.image i
+        WHERE starts_with(i.key, imgexport.key_prefix(i.store));
+    END IF;
     PERFORM imgexport.wake();
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION imgexport.remove_object() IS
-    'Trigger: the object of an image that is deleted is deleted too. Errors: none.';
+    'Trigger: the object of an image that is deleted is deleted too, where its key is one of this installation, and so are all objects by TRUNCATE. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.remove_object() FROM PUBLIC;
 
 CREATE FUNCTION imgexport.keep_used_store() RETURNS trigger
@@ -56,7 +66,7 @@ COMMENT ON FUNCTION imgexport.keep_used_store() IS
     'Trigger: a store is not forgotten, or called otherwise, while images are in it. Errors: 55006.';
 REVOKE ALL ON FUNCTION imgexport.keep_used_store() FROM PUBLIC;
 CREATE TRIGGER keep_used BEFORE DELETE ON imgexport.store
-    FOR EACH ROW EXECUTE FUNCTION imgexport.keep_used_store();
+    FOR EACH ROW WHEN (NOT imgexport.is_restoring()) EXECUTE FUNCTION imgexport.keep_used_store();
 CREATE TRIGGER keep_named BEFORE UPDATE OF name, kind ON imgexport.store
     FOR EACH ROW WHEN ((OLD.name, OLD.kind) IS DISTINCT FROM (NEW.name, NEW.kind))
     EXECUTE FUNCTION imgexport.keep_used_store();
@@ -75,7 +85,7 @@ BEGIN
     sha256 := sha256(data);
     mime := imgexport.mime_type(format);
     part_bytes := CASE place.kind WHEN 's3' THEN place.part_bytes END;
-    key := imgexport.object_key(place.key, jsonb_build_object(
+    key := imgexport.key_prefix(store) || imgexport.object_key(place.key, jsonb_build_object(
         'batch_id', batch_id, 'job_id', job_id, 'owner', owner, 'name', name, 'format', format,
         'ext', imgexport.file_extension(format), 'sha256', encode(sha256, 'hex')));
     INSERT INTO imgexport.removal (batch_id, store, key, run_at)
@@ -141,11 +151,16 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     place imgexport.store := imgexport.store_named(store);
+    prefix text := imgexport.key_prefix(store);
     found record;
 BEGIN
     IF place.kind NOT IN ('file', 's3') THEN
         RAISE feature_not_supported USING
             MESSAGE = format('a store of kind "%s" cannot be listed', place.kind);
+    ELSIF repair AND imgexport.why_dormant() IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = 'objects are not removed here: ' || imgexport.why_dormant(),
+            HINT = 'CALL imgexport.adopt() declares this database the original.';
     END IF;
     FOR found IN
         SELECT coalesce(o.key, i.key) AS key, o.key IS NULL AS is_missing, i.key IS NULL AS is_extra,
@@ -154,7 +169,7 @@ BEGIN
              FULL JOIN (SELECT DISTINCT i.key, i.bytes FROM imgexport.image i
                         WHERE i.store = store AND i.key IS NOT NULL) AS i ON i.key = o.key
         WHERE i.key IS NOT NULL AND o.size IS DISTINCT FROM i.bytes
-           OR i.key IS NULL AND o.changed_at <= now() - older_than
+           OR i.key IS NULL AND starts_with(o.key, prefix) AND o.changed_at <= now() - older_than
         ORDER BY 1
     LOOP
         key := found.key;
@@ -171,5 +186,5 @@ BEGIN
     PERFORM imgexport.wake();
 END $$;
 COMMENT ON FUNCTION imgexport.reconcile(text, boolean, interval) IS
-    'What a store has and no row names, and the other way round, or with another size. repair: have such objects removed, default false; a row is never changed. older_than: objects that are younger may be a job''s in work, default 1 hour. Errors: 42704 no such store, 0A000 one that cannot be listed, IX005.';
+    'What a store has and no row names, and the other way round, or with another size. Objects whose keys are not of this store of this installation are not looked at, unless a row names them. repair: have objects without a row removed, default false; a row is never changed. older_than: objects that are younger may be a job''s in work, default 1 hour. Errors: 42704 no such store, 0A000 one that cannot be listed, 55000 repair in a copy that is dormant, IX005.';
 REVOKE ALL ON FUNCTION imgexport.reconcile(text, boolean, interval) FROM PUBLIC;

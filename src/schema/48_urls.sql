@@ -192,5 +192,5 @@ COMMENT ON FUNCTION imgexport.url(uuid, interval) IS
     'The URL of an image of the caller: at its store''s public_url, else the path /static/output/... of a server of images; for a store that signs, or where expires_in is given, the signed path /api/download/..., good for so long, default the store''s url_expires_in. NULL for an image that is not there or another''s, and, with a WARNING, where it could not be signed: never unsigned instead. Errors: 22023 expires_in.';
 REVOKE ALL ON FUNCTION imgexport.url(uuid, interval) FROM PUBLIC;
 
--- With an id of its own, as a dump that is restored brings its own.
+-- A dump that is restored brings its own, which take its place.
 SELECT imgexport.rotate_signing_key();

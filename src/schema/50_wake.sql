@@ -71,3 +71,5 @@ REVOKE ALL ON FUNCTION imgexport.presets() FROM PUBLIC;
 
 CREATE TRIGGER remove_object AFTER DELETE ON imgexport.image
     FOR EACH ROW WHEN (OLD.key IS NOT NULL) EXECUTE FUNCTION imgexport.remove_object();
+CREATE TRIGGER remove_objects BEFORE TRUNCATE ON imgexport.image
+    FOR EACH STATEMENT EXECUTE FUNCTION imgexport.remove_object();

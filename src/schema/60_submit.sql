@@ -50,9 +50,10 @@ END $$;
 COMMENT ON FUNCTION imgexport.claim_key() IS
     'Trigger: leaves out a job whose unique_key an open job of the same owner has. Errors: 40001 two at once in REPEATABLE READ.';
 REVOKE ALL ON FUNCTION imgexport.claim_key() FROM PUBLIC;
--- Of the jobs of a dump only the open ones have keys: imgexport.job_key is made anew by them.
+-- A dump has the keys of its jobs, as they were.
 CREATE TRIGGER claim_key BEFORE INSERT ON imgexport.job
-    FOR EACH ROW WHEN (NEW.unique_key IS NOT NULL AND NEW.state IN ('pending', 'processing'))
+    FOR EACH ROW WHEN (NEW.unique_key IS NOT NULL AND NEW.state IN ('pending', 'processing')
+                       AND NOT imgexport.is_restoring())
     EXECUTE FUNCTION imgexport.claim_key();
 
 CREATE FUNCTION imgexport.check_submission(preset text, queue text, store text DEFAULT NULL,
@@ -88,6 +89,10 @@ BEGIN
         RAISE WARNING USING
             MESSAGE = 'no worker runs this job now',
             HINT = 'imgexport.enabled is off.';
+    ELSIF imgexport.is_dormant() THEN
+        RAISE WARNING USING
+            MESSAGE = 'no worker runs this job now: this database is dormant',
+            HINT = 'It is a copy, or a dump was restored into it. CALL imgexport.adopt() declares it the original.';
     END IF;
 END $$;
 COMMENT ON FUNCTION imgexport.check_submission(text, text, text, text) IS

@@ -87,6 +87,7 @@ AS $$
         FROM imgexport.job WHERE state IN ('pending', 'processing'))
     SELECT jsonb_build_object(
         'status', CASE WHEN NOT imgexport.setting('enabled')::boolean THEN 'disabled'
+                       WHEN imgexport.is_dormant() THEN 'dormant'
                        WHEN EXISTS (SELECT FROM imgexport.workers() w
                                     WHERE w.database = current_database() AND w.pid IS NOT NULL)
                             THEN 'healthy'
@@ -107,7 +108,7 @@ AS $$
     FROM open
 $$;
 COMMENT ON FUNCTION imgexport.health() IS
-    'Whether jobs are run here: status (healthy, disabled, no worker), service, queue (size, pending, concurrency), oldest_job_age_s of those that are due, last_error of the last day, and workers. Errors: none.';
+    'Whether jobs are run here: status (healthy, disabled, dormant, no worker), service, queue (size, pending, concurrency), oldest_job_age_s of those that are due, last_error of the last day, and workers. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.health() FROM PUBLIC;
 
 CREATE FUNCTION imgexport.why(job_id uuid, batch_id uuid DEFAULT NULL) RETURNS text
@@ -151,6 +152,8 @@ BEGIN
         RETURN 'waiting: no worker, for imgexport is not in shared_preload_libraries';
     ELSIF NOT imgexport.setting('enabled')::boolean THEN
         RETURN 'waiting: imgexport.enabled is off';
+    ELSIF imgexport.is_dormant() THEN
+        RETURN 'waiting: this database is dormant, as it is a copy or a dump was restored into it, until imgexport.adopt()';
     ELSIF NOT EXISTS (SELECT FROM imgexport.workers() w
                       WHERE w.database = current_database() AND w.pid IS NOT NULL) THEN
         RETURN 'waiting: no worker runs in this database';
@@ -194,17 +197,74 @@ COMMENT ON FUNCTION imgexport.why(uuid, uuid) IS
     'Why a job is as it is, in a sentence: what it waits for, what went wrong. batch_id: of the job, default any, which takes longer in a large table. NULL for a job that does not exist. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.why(uuid, uuid) FROM PUBLIC;
 
-CREATE PROCEDURE imgexport.wait(batch_id uuid, timeout interval DEFAULT NULL)
+CREATE FUNCTION imgexport.is_own_change(transaction xid) RETURNS boolean
+    LANGUAGE C STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'imgexport_is_own_change';
+COMMENT ON FUNCTION imgexport.is_own_change(xid) IS
+    'Whether it is the present transaction, or a part of it, that nobody else sees the changes of. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.is_own_change(xid) FROM PUBLIC;
+
+-- What stays so until somebody does something about it.
+CREATE FUNCTION imgexport.why_unfinished(batch_id uuid, give_up timestamptz, OUT reason text, OUT hint text)
+    LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    job record;
+BEGIN
+    IF pg_is_in_recovery() THEN
+        reason := 'this server is a standby, where no job runs';
+        hint := 'Call it on the primary.';
+    ELSIF NOT imgexport.is_preloaded() THEN
+        reason := 'no worker runs, as imgexport is not preloaded';
+        hint := 'Add imgexport to shared_preload_libraries and restart the server.';
+    ELSIF NOT imgexport.setting('enabled')::boolean THEN
+        reason := 'no worker runs, as imgexport.enabled is off';
+        hint := 'Turn it on in postgresql.conf and reload the configuration.';
+    ELSIF imgexport.is_dormant() THEN
+        reason := 'this database is dormant, as it is a copy or a dump was restored into it';
+        hint := 'CALL imgexport.adopt() declares it the original.';
+    END IF;
+    IF reason IS NOT NULL THEN
+        RETURN;
+    END IF;
+    SELECT j.job_id, j.queue, q.paused, j.run_at,
+           imgexport.is_own_change(j.xmin) OR imgexport.is_own_change(j.xmax) AS is_own
+    INTO job
+    FROM imgexport.job j LEFT JOIN imgexport.queue q ON q.name = j.queue
+    WHERE j.batch_id = batch_id AND j.state IN ('pending', 'processing')
+      AND (imgexport.is_own_change(j.xmin) OR imgexport.is_own_change(j.xmax)
+           OR j.state = 'pending' AND (q.paused OR j.run_at > coalesce(give_up, '4000-01-01')))
+    ORDER BY 5 DESC, 3 DESC, j.job_id LIMIT 1;
+    IF job.is_own THEN
+        reason := format('job %s was submitted, changed or locked by this transaction, so that no worker can have it', job.job_id);
+        hint := 'Commit first, and wait in a transaction of its own.';
+    ELSIF job.paused THEN
+        reason := format('queue "%s" of job %s is paused', job.queue, job.job_id);
+        hint := format('SELECT imgexport.resume(%L) goes on with it.', job.queue);
+    ELSIF job.job_id IS NOT NULL THEN
+        reason := format('job %s is not due before %s', job.job_id, job.run_at);
+        hint := 'Give wait a longer timeout.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgexport.why_unfinished(uuid, timestamptz) IS
+    'Why an open batch cannot finish by itself before a time (NULL: ever), and what to do about it; NULL where it can. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.why_unfinished(uuid, timestamptz) FROM PUBLIC;
+
+CREATE PROCEDURE imgexport.wait(batch_id uuid, timeout interval DEFAULT '1 hour')
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
     give_up timestamptz := clock_timestamp() + timeout;
+    -- A worker that ended is soon started again.
+    missed_since timestamptz;
     told int := -1;
     total int;
     done int;
     failed int;
+    obstacle record;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE invalid_transaction_state USING
@@ -216,20 +276,39 @@ BEGIN
                count(*) FILTER (WHERE state IN ('failed', 'cancelled'))
         INTO total, done, failed
         FROM imgexport.job j WHERE j.batch_id = batch_id;
+        IF total = 0 AND NOT EXISTS (SELECT FROM imgexport.batch b WHERE b.batch_id = batch_id) THEN
+            RAISE undefined_object USING
+                MESSAGE = format('batch %s does not exist', coalesce(batch_id::text, 'NULL')),
+                HINT = 'It may not be committed yet, be another role''s, or have been deleted after it was done.';
+        END IF;
         IF done <> told THEN
             RAISE NOTICE '% of % done, % failed', done, total, failed;
             told := done;
         END IF;
         EXIT WHEN done = total;
-        IF clock_timestamp() > give_up THEN
+        obstacle := imgexport.why_unfinished(batch_id, give_up);
+        IF obstacle.reason IS NULL THEN
+            missed_since := CASE WHEN NOT EXISTS (SELECT FROM imgexport.workers() w
+                    WHERE w.database = current_database() AND w.pid IS NOT NULL)
+                THEN coalesce(missed_since, clock_timestamp()) END;
+            IF clock_timestamp() > missed_since + interval '10 seconds' THEN
+                obstacle.reason := 'no worker runs in this database';
+                obstacle.hint := 'See the server''s log, and max_worker_processes.';
+            END IF;
+        END IF;
+        IF obstacle.reason IS NOT NULL THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = format('batch %s cannot finish: %s', batch_id, obstacle.reason),
+                HINT = obstacle.hint;
+        ELSIF clock_timestamp() > give_up THEN
             RAISE query_canceled USING
-                MESSAGE = format('%s of %s jobs were done in time', done, total);
+                MESSAGE = format('timed out: %s of %s jobs finished', done, total);
         END IF;
         PERFORM pg_sleep(0.05);
     END LOOP;
 END $$;
 COMMENT ON PROCEDURE imgexport.wait(uuid, interval) IS
-    'Wait until every job of a batch is done, failed or cancelled, with progress as NOTICEs. timeout: give up after so long, default never. Errors: 57014 not done in time, 25000 in a transaction that sees no progress.';
+    'Wait until every job of a batch is done, failed or cancelled, with progress as NOTICEs. timeout: give up after so long, default 1 hour; NULL: never. A batch that cannot finish by itself is an error at once: it was submitted by this transaction, its queue is paused, a job is not due before the timeout, no worker runs. Errors: 57014 not done in time, 55000 it cannot finish, 42704 no such batch, 25000 in a transaction that sees no progress.';
 REVOKE ALL ON PROCEDURE imgexport.wait(uuid, interval) FROM PUBLIC;
 
 -- Numbers to watch.

@@ -26,6 +26,11 @@ BEGIN
     FROM imgexport.workers() w WHERE w.database = current_database() AND w.pid IS NOT NULL;
     hint := CASE WHEN NOT ok THEN 'See the server''s log, max_worker_processes and imgexport.enabled.' END;
     RETURN NEXT;
+    item := 'installation';
+    detail := coalesce(imgexport.why_dormant(), (SELECT i.id::text FROM imgexport.installation i));
+    ok := imgexport.why_dormant() IS NULL;
+    hint := CASE WHEN NOT ok THEN 'Nothing runs here. CALL imgexport.adopt() declares this database the original; see "Copies, dumps and upgrades" in doc/backup.md.' END;
+    RETURN NEXT;
     item := 'old transactions';
     SELECT count(*) = 0,
            coalesce('process ' || (array_agg(a.pid ORDER BY a.xact_start))[1] || ', open for '

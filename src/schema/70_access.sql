@@ -23,11 +23,11 @@ BEGIN
                     imgexport.submit_csv, imgexport.validate_csv, imgexport.parse_csv,
                     imgexport.read_csv, imgexport.csv_columns, imgexport.split_urls,
                     imgexport.validate_url, imgexport.uploaded_batch, imgexport.check_submission,
-                    imgexport.status, imgexport.batch_status, imgexport.url, imgexport.why, imgexport.health,
+                    imgexport.status, imgexport.batch_status, imgexport.url, imgexport.why, imgexport.why_unfinished, imgexport.is_own_change, imgexport.health,
                     imgexport.workers, imgexport.hosts, imgexport.retry, imgexport.cancel,
                     imgexport.delete_job, imgexport.delete_batch, imgexport.delete_image, imgexport.delete_webhook,
                     imgexport.bind_owner, imgexport.claim_batch, imgexport.check_priority, imgexport.hold_key,
-                    imgexport.wake, imgexport.next_run,
+                    imgexport.wake, imgexport.is_dormant, imgexport.next_run,
                     imgexport.webhook_secret, imgexport.rotate_webhook_secret,
                     imgexport.enable_webhook, imgexport.replay, imgexport.verify_webhook,
                     imgexport.sign_webhook, imgexport.hmac_sha256, imgexport.same_bytes
@@ -57,6 +57,3 @@ END $$;
 COMMENT ON PROCEDURE imgexport.grant_monitoring(regrole) IS
     'Let a role see the counters of workers and hosts, and no job. Errors: 42501 the caller may not grant.';
 REVOKE ALL ON PROCEDURE imgexport.grant_monitoring(regrole) FROM PUBLIC;
-
--- The worker of this database is wanted from the moment that this commits.
-SELECT imgexport.wake();

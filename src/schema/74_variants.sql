@@ -18,6 +18,7 @@ COMMENT ON TABLE imgexport.variant IS
     'Variants of images that were asked for by URL, for as long as imgexport.variant_lifetime says. It is a cache: its rows may be deleted at any time.';
 CREATE INDEX variant_expiry ON imgexport.variant (expires_at);
 REVOKE ALL ON imgexport.variant FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('imgexport.variant', '');
 
 CREATE FUNCTION imgexport.variant_recipe(options text, format text) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE

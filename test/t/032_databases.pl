@@ -47,6 +47,7 @@ is(ask($statistics, 'postgres'), $before, 'an idle worker runs no transaction');
 ask('ALTER DATABASE other RENAME TO renamed', 'postgres');
 is(job_runs('renamed'), 'completed', 'after RENAME the work goes on');
 ask('CREATE DATABASE copy TEMPLATE renamed', 'postgres');
+ask('CALL imgexport.adopt(new_identity => true)', 'copy');
 is(job_runs('copy'), 'completed', 'a copy of a database has a worker of its own');
 is(job_runs('renamed'), 'completed', 'and the template has its own again');
 ask('DROP DATABASE renamed', 'postgres');

@@ -49,10 +49,11 @@ ask("INSERT INTO imgexport.store (name, kind, location, key) VALUES ('files', 'f
 my $batch = stored('files');
 is(ask("SELECT state, warnings FROM imgexport.job WHERE batch_id = '$batch'"), 'completed|', 'outputs go into files');
 my @keys = split /\n/, ask("SELECT key FROM imgexport.image WHERE batch_id = '$batch' ORDER BY name");
-like($keys[0], qr{^postgres/[0-9a-f]{2}/small-[0-9a-f]{64}\.png$}, 'by the template of the store');
+my $prefix = ask("SELECT imgexport.key_prefix('files')") =~ s{/files/$}{}r;
+like($keys[0], qr{^$prefix/files/postgres/[0-9a-f]{2}/small-[0-9a-f]{64}\.png$}, 'by the template of the store');
 is(ask("SELECT bool_and(data IS NULL AND sha256 = sha256(pg_read_binary_file('$folder/files/' || key))) FROM imgexport.image WHERE batch_id = '$batch'"), 't', 'whole, and not in the table');
 is(sprintf('%o', (stat "$folder/files/$keys[0]")[2] & 0777), '644', 'readable as their directory is');
-is(join(' ', glob("$folder/files/postgres/*/.*.unfinished")), '', 'with nothing beside them');
+is(join(' ', glob("$folder/files/$prefix/files/postgres/*/.*.unfinished")), '', 'with nothing beside them');
 my $again = stored('files');
 is(ask("SELECT count(DISTINCT key) FROM imgexport.image WHERE store = 'files'"), 2, 'the same contents are the same objects');
 ask("DELETE FROM imgexport.image WHERE batch_id = '$batch'");
@@ -84,11 +85,11 @@ none_left();
 is(ask("SELECT ok, detail ~ 'free\$' FROM imgexport.check() WHERE item = 'store files'"), 't|t', 'check tells the room in its directory');
 
 # No way out of the directory.
-symlink("$folder/elsewhere", "$folder/files/postgres") or die;
+symlink("$folder/elsewhere", "$folder/files/$prefix") or die;
 $batch = stored('files', ', max_attempts => 1');
-like(ask("SELECT error_code, error FROM imgexport.job WHERE batch_id = '$batch'"), qr/^42501.could not store an output in "files": could not open directory "postgres"/, 'a symbolic link is not followed');
+like(ask("SELECT error_code, error FROM imgexport.job WHERE batch_id = '$batch'"), qr/^42501.could not store an output in "files": could not open directory "$prefix"/, 'a symbolic link is not followed');
 is(join(' ', glob("$folder/elsewhere/*")), '', 'to nowhere');
-unlink "$folder/files/postgres";
+unlink "$folder/files/$prefix";
 foreach my $key ('../x', '/etc/hostname', 'a/../../x', 'a//b', './x', '.x.unfinished/y')
 {
 	like(error_of($node, "SELECT * FROM imgexport.read_file('$folder/files', '$key')"), qr/42501|^$/, "no key: $key");
@@ -115,10 +116,10 @@ none_left();
 is(ask("SELECT count(*), bool_and(key IS NOT NULL) FROM imgexport.image WHERE store = 'more'"), '120|t', 'what was prepared for a failure removes nothing');
 my ($kept) = split /\n/, ask("SELECT key FROM imgexport.image WHERE store = 'more' ORDER BY key LIMIT 1");
 unlink "$folder/files/more/$kept";
-append_to_file("$folder/files/more/stray.png", 'nobody knows me');
-is(ask("SELECT string_agg(problem, ', ' ORDER BY key = 'stray.png') FROM imgexport.reconcile('more', true, '-1 h') WHERE key !~ 'unfinished'"), 'there is no object, no row names it', 'reconcile finds what is missing and what is too much');
+append_to_file("$folder/files/more/$prefix/more/stray.png", 'nobody knows me');
+is(ask("SELECT string_agg(problem, ', ' ORDER BY key ~ 'stray.png') FROM imgexport.reconcile('more', true, '-1 h') WHERE key !~ 'unfinished'"), 'there is no object, no row names it', 'reconcile finds what is missing and what is too much');
 none_left();
-ok(!-e "$folder/files/more/stray.png", 'and removes what is too much');
+ok(!-e "$folder/files/more/$prefix/more/stray.png", 'and removes what is too much');
 like(error_of($node, "DELETE FROM imgexport.store WHERE name = 'more'"), qr/55006.*has objects/s, 'a store in use is not forgotten');
 like(error_of($node, "UPDATE imgexport.store SET name = 'other' WHERE name = 'more'"), qr/55006/, 'nor called otherwise');
 
