@@ -115,7 +115,7 @@ all: $(PROGRAMS) $(SERVERS)
 # Tests and benchmarks in C --------------------------------------------------
 
 TEST_PROGRAMS := $(patsubst test/%.c,build/test/%,$(wildcard test/unit/*_test.c test/liar/*.c))
-tests: $(TEST_PROGRAMS)
+tests: $(TEST_PROGRAMS) build/test/double/evaluator_liar.so
 benches: build/bench/floor
 
 build/test/%: test/%.c $(SHARED_OBJECTS) $(wildcard test/unit/*.h)
@@ -126,6 +126,12 @@ build/test/%: PACKAGES = libseccomp
 build/test/unit/guard_test: build/net/guard.o
 build/test/unit/codec_test: test/unit/codec_client.c | build/imgexport-codec
 build/test/unit/codec_test: PACKAGES = vips libseccomp
+
+# A double that the server loads.
+build/test/double/%.so: test/double/%.c src/wire/frame.c src/wire/memfd.c src/wire/pack.c $(wildcard src/*/*.h)
+	@mkdir -p $(@D)
+	$(CC) -shared -fPIC $(filter-out -Wmissing-prototypes,$(PG_CFLAGS)) $(PG_CPPFLAGS) -I$(shell $(PG_CONFIG) --includedir-server) \
+		$(filter %.c,$^) -o $@
 
 build/bench/floor: bench/floor.c
 	@mkdir -p $(@D)
