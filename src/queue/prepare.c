@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "helper/guarded.h"
@@ -33,26 +34,19 @@ static void
 apply_preset(Task *task)
 {
 	Datum values[] = {CStringGetTextDatum(task->preset)};
-	Datum columns[4];
-	bool nulls[4];
+	MemoryContext owner = task->context;
 
 	if (worker_execute(&preset_statement, values, NULL) == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("preset \"%s\" does not exist", task->preset)));
-	for (int i = 0; i < lengthof(columns); i++)
-		columns[i] =
-			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &nulls[i]);
-	if (task->recipe == NULL && !nulls[0])
-		task->recipe = DatumGetJsonbPCopy(columns[0]);
-	if (task->outputs == NULL && !nulls[1])
-		task->outputs = DatumGetJsonbPCopy(columns[1]);
-	if (task->own_expires_in == NULL && !nulls[2])
-	{
-		task->expires_in = palloc(sizeof(Interval));
-		*task->expires_in = *DatumGetIntervalP(columns[2]);
-	}
-	if (task->own_store == NULL && !nulls[3])
-		task->store = TextDatumGetCString(columns[3]);
+	if (task->recipe == NULL)
+		task->recipe = worker_varlena_in(owner, 0, 1);
+	if (task->outputs == NULL)
+		task->outputs = worker_varlena_in(owner, 0, 2);
+	if (task->own_expires_in == NULL)
+		task->expires_in = worker_interval_in(owner, 0, 3);
+	if (task->own_store == NULL)
+		task->store = worker_text_in(owner, 0, 4);
 }
 
 static LazyImage *
@@ -114,7 +108,7 @@ name_outputs(Task *task, LazyImage *image, const RecipeContext *context)
 	else
 	{
 		task->output_count = 1;
-		task->images = palloc(sizeof *task->images);
+		task->images = MemoryContextAlloc(task->context, sizeof *task->images);
 		task->images[0] = (NamedImage){.name = "output", .image = image};
 	}
 }
