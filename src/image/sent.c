@@ -31,12 +31,12 @@ append_resize(LazyImage *image, int side)
  * An image in the format that a service takes.
  *
  * max_side	it is brought inside so many pixels; 0: it stays as large as it is
- * Returns	another image, in the current memory context
+ * Returns	another image, in the memory of what keeps it
  */
 LazyImage *
-sent_image(const LazyImage *image, const char *format, int max_side)
+sent_image_in(MemoryContext owner, const LazyImage *image, const char *format, int max_side)
 {
-	LazyImage *sent = lazy_image_copy(image, CurrentMemoryContext);
+	LazyImage *sent = lazy_image_copy(image, owner);
 	StepArgument convert = {"format", TEXTOID, false, CStringGetTextDatum(format)};
 
 	if (max_side > 0)
@@ -89,8 +89,9 @@ imgexport_service_image(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
 	image = lazy_image(PG_GETARG_DATUM(0), CurrentMemoryContext);
-	PG_RETURN_DATUM(lazy_image_datum(sent_image(image, text_to_cstring(PG_GETARG_TEXT_PP(1)),
-												PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2))));
+	PG_RETURN_DATUM(lazy_image_datum(sent_image_in(CurrentMemoryContext, image,
+												   text_to_cstring(PG_GETARG_TEXT_PP(1)),
+												   PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2))));
 }
 
 /* imgexport.apply_answer(image bytea, answer bytea, apply text) returns bytea */

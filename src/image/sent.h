@@ -7,7 +7,8 @@
 
 #include "image/lazy.h"
 
-LazyImage *sent_image(const LazyImage *image, const char *format, int max_side);
+LazyImage *sent_image_in(MemoryContext owner, const LazyImage *image, const char *format,
+						 int max_side);
 LazyImage *sent_with_answer(const LazyImage *image, LazyImage *answer, const char *apply,
 							bool optional);
 

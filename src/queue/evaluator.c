@@ -235,6 +235,8 @@ serve(int worker, Oid role, const Frame *frame, MemoryContext context)
 	parcel_close(&answer);
 	/* Nothing that it did outlives it: not in tables, nor in this session. */
 	AbortOutOfAnyTransaction();
+	/* It leaves one current that lives for ever. */
+	MemoryContextSwitchTo(context);
 	forget_session();
 	if (error != NULL)
 		send_error(worker, frame->id, error);

@@ -229,19 +229,29 @@ is_upload_id(const char *id)
 	return true;
 }
 
+/* An upload in parts has begun, if the answer says what it is called. */
+static bool
+begin_parts(Object *object, const char *answer)
+{
+	MemoryContext before = MemoryContextSwitchTo(object->task->context);
+
+	object->upload_id = between(answer, "<UploadId>", "</UploadId>");
+	object->parts = makeStringInfo();
+	MemoryContextSwitchTo(before);
+	if (!is_upload_id(object->upload_id))
+		return false;
+	object->part = 1;
+	object->stage = STAGE_PART;
+	return true;
+}
+
 static HelperError *
 take_answer(Object *object, const Fetched *fetched, const char *answer)
 {
 	switch (object->stage)
 	{
 		case STAGE_BEGIN:
-			object->upload_id = between(answer, "<UploadId>", "</UploadId>");
-			if (!is_upload_id(object->upload_id))
-				return strange_answer("begins");
-			object->parts = makeStringInfo();
-			object->part = 1;
-			object->stage = STAGE_PART;
-			return NULL;
+			return begin_parts(object, answer) ? NULL : strange_answer("begins");
 		case STAGE_PART:
 			appendStringInfo(object->parts,
 							 "<Part><PartNumber>%d</PartNumber><ETag>%s</ETag></Part>",

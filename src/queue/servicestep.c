@@ -28,39 +28,49 @@ static WorkerStatement plan_statement = {
 	{TEXTOID, JSONBOID, REGROLEOID},
 	NULL};
 
+/* An argument in the memory of what keeps it; NULL: it is not given, or null. */
 static char *
-text_argument(JsonbContainer *arguments, const char *name)
+text_argument_in(MemoryContext owner, JsonbContainer *arguments, const char *name)
 {
+	MemoryContext before = MemoryContextSwitchTo(owner);
 	JsonbValue *value = step_argument(arguments, name);
+	char *text = NULL;
 
-	return value == NULL || value->type == jbvNull
-			   ? NULL
-			   : pnstrdup(value->val.string.val, value->val.string.len);
+	if (value != NULL && value->type != jbvNull)
+		text = pnstrdup(value->val.string.val, value->val.string.len);
+	MemoryContextSwitchTo(before);
+	return text;
 }
 
 static Jsonb *
-json_argument(JsonbContainer *arguments, const char *name)
+json_argument_in(MemoryContext owner, JsonbContainer *arguments, const char *name)
 {
+	MemoryContext before = MemoryContextSwitchTo(owner);
 	JsonbValue *value = step_argument(arguments, name);
+	Jsonb *json = NULL;
 
-	return value == NULL || value->type == jbvNull ? NULL : JsonbValueToJsonb(value);
+	if (value != NULL && value->type != jbvNull)
+		json = JsonbValueToJsonb(value);
+	MemoryContextSwitchTo(before);
+	return json;
 }
 
 static ServiceCall *
 plan_call(Task *task, int output, int step, JsonbContainer *arguments, Datum image)
 {
 	ServiceCall *call = calls_new(task, output, step);
-	char *on_error = text_argument(arguments, STEP_ON_ERROR);
+	MemoryContext owner = task->context;
+	char *on_error = text_argument_in(owner, arguments, STEP_ON_ERROR);
 	bool is_null;
 	Datum max_side;
 	char *kind;
 
-	call->service = text_argument(arguments, "name");
+	call->service = text_argument_in(owner, arguments, "name");
 	if (call->service == NULL)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("argument \"name\" of step \"service\" must not be null")));
-	call->parameters = json_argument(arguments, "parameters");
-	call->fallback = json_argument(arguments, "fallback");
+	call->parameters = json_argument_in(owner, arguments, "parameters");
+	call->fallback = json_argument_in(owner, arguments, "fallback");
 	worker_execute(&plan_statement,
 				   (Datum[]){CStringGetTextDatum(call->service),
 							 JsonbPGetDatum(call->parameters), ObjectIdGetDatum(task->role)},
@@ -70,12 +80,11 @@ plan_call(Task *task, int output, int step, JsonbContainer *arguments, Datum ima
 	call->may_skip = on_error != NULL ? strcmp(on_error, STEP_ON_ERROR_SKIP) == 0
 									  : strcmp(kind, "background") == 0;
 	max_side = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &is_null);
-	call->apply = worker_text(0, 4);
-	call->metadata_key = worker_text(0, 5);
-	call->image = sent_image(lazy_image(image, CurrentMemoryContext), worker_text(0, 2),
-							 is_null ? 0 : DatumGetInt32(max_side));
-	call->parameters = DatumGetJsonbPCopy(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 6, &is_null));
+	call->apply = worker_text_in(owner, 0, 4);
+	call->metadata_key = worker_text_in(owner, 0, 5);
+	call->image = sent_image_in(owner, lazy_image(image, owner), worker_text(0, 2),
+								is_null ? 0 : DatumGetInt32(max_side));
+	call->parameters = worker_varlena_in(owner, 0, 6);
 	call->concurrency =
 		DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 7, &is_null));
 	/* Last, as any of this may fail, and what a task's calls are is looked at then, too. */
