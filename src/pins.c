@@ -42,7 +42,6 @@ static const Pin pins[] = {
 	{"idle_session_timeout", "0", PINS_PROCESS},
 	{"transaction_timeout", "0", PINS_PROCESS}, /* from 17 on */
 	{"exit_on_error", "off", PINS_PROCESS},
-	{"temp_file_limit", "-1", PINS_PROCESS},
 	{"plpgsql.extra_errors", "none", PINS_PROCESS},
 	{"plpgsql.extra_warnings", "none", PINS_PROCESS},
 	{"plpgsql.variable_conflict", "error", PINS_PROCESS},

@@ -48,6 +48,17 @@ foreach my $again (1 .. 5)
 }
 cmp_ok(ask("SELECT count(*) FROM pg_ls_dir('/proc/$worker/fd')"), '<=', $open + 3, 'A4.7: no descriptor is left open');
 
+# One that can be neither cancelled nor terminated costs its own role its functions, and nobody else anything.
+if (slow_checks())
+{
+	ask("ALTER SYSTEM SET imgexport.evaluate_timeout = '500ms'; SELECT pg_reload_conf()");
+	like(finished(submit('mallory', '[{"public.lie": {"number": 17}}]')), qr/^failed 57014 /, 'A4.9: a function that does not end fails its job');
+	is(finished(submit('alice', '[{"public.lie": {"number": 0}}]')) =~ /IX007/, 1, "A4.9: another role's functions run");
+	like(finished(submit('mallory', '[{"public.lie": {"number": 1}}]')), qr/^failed 55000 /, 'A4.9: its own role\'s do not');
+	is(finished(submit('mallory', '["flip"]')), 'completed', 'A4.9: its other jobs do');
+	like(slurp_file($node->logfile), qr/WARNING:  evaluator of role \d+ does not end/, 'A4.9: the log says so');
+}
+
 # Whoever else comes to the worker's socket is sent away.
 my ($name) = slurp_file('/proc/net/unix') =~ /@(imgexport-[0-9a-f]{32})/;
 ok($name, 'the worker listens in the abstract namespace');
@@ -61,6 +72,6 @@ print(len(s.recv(100)))
 like($answer, qr/^0$|reset/, 'A4.8: a stranger at the socket is sent away');
 is(finished(submit('alice', '["flip"]')), 'completed', '... and jobs go on');
 
-$node->stop;
+$node->stop(slow_checks() ? 'immediate' : 'fast');
 unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal/, 'nothing has crashed');
 done_testing();

@@ -140,8 +140,12 @@ lie(PG_FUNCTION_ARGS)
 			for (int i = 0; i < 100; i++)
 				(void) send(worker, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 			break;
-		default: /* its socket is closed */
+		case 16: /* its socket is closed */
 			shutdown(worker, SHUT_RDWR);
+			break;
+		default: /* it does not end, and takes no notice of anything */
+			for (;;)
+				pause();
 	}
 	frame_send(worker, type, id, body, packer.used, fds, fd_count);
 	if (fds[0] >= 0)
