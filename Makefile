@@ -70,7 +70,7 @@ $(SCRIPT): $(sort $(wildcard src/schema/*.sql))
 
 CODEC_PACKAGES = vips pango fontconfig libexif libdeflate libseccomp
 NET_PACKAGES = libcurl libseccomp
-HTTPD_PACKAGES = libpq
+HTTPD_PACKAGES = libpq libseccomp
 PROGRAM_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra $(WERROR) -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 \
 	-fstack-protector-strong -fPIE -Isrc -DIMGEXPORT_VERSION='"$(IMGEXPORT_VERSION)"'
 PROGRAM_LDFLAGS = -pie -Wl,-z,relro,-z,now -lm -lpthread
@@ -107,7 +107,7 @@ build/imgexport-codec: $(CODEC_OBJECTS) $(SHARED_OBJECTS)
 build/imgexport-net: $(NET_OBJECTS) $(SHARED_OBJECTS)
 	$(CC) -o $@ $^ $(PROGRAM_LDFLAGS) $(shell pkg-config --libs $(NET_PACKAGES))
 
-build/imgexport-httpd: $(HTTPD_OBJECTS)
+build/imgexport-httpd: $(HTTPD_OBJECTS) $(SHARED_OBJECTS)
 	$(CC) -o $@ $^ $(PROGRAM_LDFLAGS) $(shell pkg-config --libs $(HTTPD_PACKAGES))
 
 all: $(PROGRAMS) $(SERVERS)
@@ -144,7 +144,7 @@ FUZZ_CFLAGS = -std=gnu11 -O1 -g -Wall -Wextra -D_GNU_SOURCE -Isrc -Itest/fuzz -D
 	-DIMGEXPORT_VERSION='"$(IMGEXPORT_VERSION)"' -fsanitize=fuzzer-no-link,address,undefined
 FUZZ_OBJECTS := $(patsubst src/%.c,build/fuzz/%.o,$(wildcard src/wire/*.c) \
 	$(filter-out src/codec/main.c,$(wildcard src/codec/*.c src/codec/*/*.c))) build/fuzz/fuzz.o
-FUZZ_HTTPD_OBJECTS := $(patsubst src/%.c,build/fuzz/%.o,$(filter-out src/httpd/main.c,$(wildcard src/httpd/*.c)))
+FUZZ_HTTPD_OBJECTS := $(patsubst src/%.c,build/fuzz/%.o,$(filter-out src/httpd/main.c src/httpd/confine.c,$(wildcard src/httpd/*.c)))
 fuzzers: $(FUZZ_PROGRAMS)
 
 build/fuzz/httpd/%.o: src/httpd/%.c $(wildcard src/httpd/*.h)

@@ -21,6 +21,7 @@
 
 #include "httpd/cache.h"
 #include "httpd/clients.h"
+#include "httpd/confine.h"
 #include "httpd/database.h"
 #include "httpd/log.h"
 #include "httpd/loop.h"
@@ -140,6 +141,7 @@ main(int argc, char **argv)
 {
 	sigset_t signals;
 	int listening;
+	int port;
 
 	options_read(argc, argv);
 	/* Few heaps: many would keep more than is in use. */
@@ -153,12 +155,15 @@ main(int argc, char **argv)
 	limit_descriptors();
 	log_open();
 	listening = listen_on();
+	port = port_of(listening);
+	fprintf(stderr, "imgexport-httpd: listening on http://%s%s%s:%d\n",
+			strchr(options.listen, ':') ? "[" : "", options.listen,
+			strchr(options.listen, ':') ? "]" : "", port);
+	confine_memory();
+	confine();
 	database_start(loops_answered);
 	if (!loops_start(listening))
 		fail("start a thread");
-	fprintf(stderr, "imgexport-httpd: listening on http://%s%s%s:%d\n",
-			strchr(options.listen, ':') ? "[" : "", options.listen,
-			strchr(options.listen, ':') ? "]" : "", port_of(listening));
 	wait_for_signal(&signals);
 	stop(listening);
 	return 0;

@@ -42,6 +42,7 @@ typedef enum OptionKind
 	OPTION_BYTES, /* given in MB */
 	OPTION_KILOBYTES,
 	OPTION_ORIGIN,
+	OPTION_SANDBOX,
 	OPTION_KEY_FILE,
 	OPTION_NO_KEY,
 	OPTION_HELP,
@@ -92,6 +93,8 @@ static const OptionRow rows[] = {
 	 "host names that are accepted without an API key, separated by commas, besides localhost"},
 	{"allow-origin", OPTION_ORIGIN, &options.allow_origin, 0, 0,
 	 "origin whose pages may use this server (CORS)"},
+	{"sandbox", OPTION_SANDBOX, &options.sandbox, 0, 0,
+	 "prefer: Landlock and seccomp if the kernel has them (the default); require; none"},
 	{"access-log", OPTION_TEXT, &options.access_log, 0, 0,
 	 "file; - for standard output (the default), none for no log"},
 	{"help", OPTION_HELP, NULL, 0, 0, "print this"},
@@ -139,6 +142,17 @@ origin(const OptionRow *row, const char *text)
 	return text;
 }
 
+static SandboxChoice
+sandbox(const OptionRow *row, const char *text)
+{
+	static const char *const names[] = {"prefer", "require", "none"};
+
+	for (int i = 0; i < 3; i++)
+		if (strcmp(text, names[i]) == 0)
+			return (SandboxChoice) i;
+	wrong(row->name, "must be prefer, require or none");
+}
+
 static char *
 read_key(const char *path)
 {
@@ -179,6 +193,9 @@ set(const OptionRow *row, const char *text, bool *open)
 			break;
 		case OPTION_ORIGIN:
 			*(const char **) row->value = origin(row, text);
+			break;
+		case OPTION_SANDBOX:
+			options.sandbox = sandbox(row, text);
 			break;
 		case OPTION_KEY_FILE:
 			options.api_key = read_key(text);

@@ -8,6 +8,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+typedef enum SandboxChoice
+{
+	SANDBOX_USE, /* as far as the kernel has it */
+	SANDBOX_MUST,
+	SANDBOX_NONE
+} SandboxChoice;
+
 typedef struct Options
 {
 	const char *listen; /* a numeric address */
@@ -29,6 +36,7 @@ typedef struct Options
 	char *api_key;			/* NULL: none is asked for */
 	const char *allow_host; /* further names, a list; NULL: none */
 	const char *allow_origin;
+	SandboxChoice sandbox;
 	const char *access_log; /* "-": standard output, NULL: none */
 } Options;
 

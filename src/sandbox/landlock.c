@@ -23,10 +23,13 @@
 #define FS_REFER (UINT64_C(1) << 13)
 #define FS_TRUNCATE (UINT64_C(1) << 14)
 #define FS_IOCTL_DEV (UINT64_C(1) << 15)
+#define FS_WRITE (UINT64_C(1) << 1)
 #define FS_READ (UINT64_C(1) << 2)
 #define FS_READ_DIR (UINT64_C(1) << 3)
+#define FS_MAKE_REG (UINT64_C(1) << 8)
 #define NET_BIND_TCP (UINT64_C(1) << 0)
 #define NET_CONNECT_TCP (UINT64_C(1) << 1)
+#define RULE_NET_PORT 2
 #define SCOPE_ALL UINT64_C(3) /* abstract Unix sockets and signals of others */
 
 /* struct landlock_ruleset_attr as of version 6; older kernels take a shorter one. */
@@ -57,24 +60,32 @@ attributes_for(int abi, const SandboxProfile *profile)
 	if (abi >= 5)
 		attributes.handled_access_fs |= FS_IOCTL_DEV;
 	if (abi >= 4)
-		attributes.handled_access_net = NET_BIND_TCP | (profile->network ? 0 : NET_CONNECT_TCP);
+		attributes.handled_access_net =
+			NET_BIND_TCP | (profile->network && profile->ports == NULL ? 0 : NET_CONNECT_TCP);
 	if (abi >= 6)
 		attributes.scoped = SCOPE_ALL;
 	return attributes;
 }
 
-/* Allow reading one path; one that does not exist needs no rule. */
+/* struct landlock_net_port_attr of version 4 */
+typedef struct PortRule
+{
+	uint64_t allowed_access;
+	uint64_t port;
+} PortRule;
+
+/* Allow something with one path; one that does not exist needs no rule. */
 static bool
-allow_path(int ruleset, const char *path)
+allow_path(int ruleset, const char *path, uint64_t access)
 {
 	struct stat status;
-	struct landlock_path_beneath_attr rule = {.allowed_access = FS_READ};
+	struct landlock_path_beneath_attr rule = {.allowed_access = access};
 	bool allowed;
 
 	rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
 	if (rule.parent_fd < 0)
 		return errno == ENOENT || errno == EACCES;
-	if (fstat(rule.parent_fd, &status) == 0 && S_ISDIR(status.st_mode))
+	if (access == FS_READ && fstat(rule.parent_fd, &status) == 0 && S_ISDIR(status.st_mode))
 		rule.allowed_access |= FS_READ_DIR;
 	allowed =
 		syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
@@ -83,11 +94,25 @@ allow_path(int ruleset, const char *path)
 }
 
 static bool
-allow_paths(int ruleset, const char *const *paths)
+allow_paths(int ruleset, const char *const *paths, uint64_t access)
 {
 	for (; paths != NULL && *paths != NULL; paths++)
-		if (!allow_path(ruleset, *paths))
+		if (!allow_path(ruleset, *paths, access))
 			return false;
+	return true;
+}
+
+/* Allow connecting to ports; a kernel that cannot tell ports allows all. */
+static bool
+allow_ports(int ruleset, int abi, const uint16_t *ports)
+{
+	for (; abi >= 4 && ports != NULL && *ports != 0; ports++)
+	{
+		PortRule rule = {.allowed_access = NET_CONNECT_TCP, .port = *ports};
+
+		if (syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &rule, 0) != 0)
+			return false;
+	}
 	return true;
 }
 
@@ -122,7 +147,9 @@ sandbox_landlock(const SandboxProfile *profile)
 	ruleset = (int) syscall(SYS_landlock_create_ruleset, &attributes, attributes_size(abi), 0);
 	if (ruleset < 0)
 		return 0;
-	closed = allow_paths(ruleset, profile->readable) &&
+	closed = allow_paths(ruleset, profile->readable, FS_READ) &&
+			 allow_paths(ruleset, profile->writable, FS_WRITE | FS_MAKE_REG) &&
+			 allow_ports(ruleset, abi, profile->ports) &&
 			 syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
 	close(ruleset);
 	return closed ? abi : 0;

@@ -12,11 +12,12 @@
 #ifndef IMGEXPORT_SANITIZE
 /* A library that talks to itself must not fill the server's log. */
 static void
-silence(void)
+silence(bool speaks)
 {
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 || dup2(null_fd, 2) < 0)
+	if (null_fd < 0 || dup2(null_fd, 0) < 0 ||
+		(!speaks && (dup2(null_fd, 1) < 0 || dup2(null_fd, 2) < 0)))
 		_exit(EXIT_SANDBOX);
 	if (null_fd > 2)
 		close(null_fd);
@@ -36,7 +37,7 @@ sandbox_enter(const SandboxProfile *profile, SandboxMode mode, SandboxState *sta
 	state->landlock_abi = 0;
 	state->seccomp = false;
 #ifndef IMGEXPORT_SANITIZE
-	silence();
+	silence(profile->speaks);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 	{
 		SandboxProfile locked = *profile;

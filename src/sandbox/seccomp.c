@@ -143,8 +143,17 @@ static const int deadly[] = {
 	CALL(open_by_handle_at),
 	CALL(bind),
 	CALL(listen),
+};
+
+/* What only a server does: with sockets that others connect to, and signals that it waits for. */
+static const int serving[] = {
 	CALL(accept),
 	CALL(accept4),
+};
+
+static const int waiting[] = {
+	CALL(rt_sigtimedwait),
+	CALL(rt_sigpending),
 };
 
 static const int network[] = {
@@ -293,6 +302,27 @@ static const Rule network_rules[] = {
 	{CALL(getsockopt), 2, {IS(1, SOL_SOCKET), IS(2, SO_TYPE)}},
 };
 
+/* A stream alone: the system's log and its kind listen to datagrams. */
+static const Rule local_rules[] = {
+	SOCKET(AF_UNIX, SOCK_STREAM, 0),
+};
+
+static const Rule serving_rules[] = {
+	OPTION(SOL_SOCKET, SO_LINGER),
+};
+
+/* Of a database's connection. */
+static const Rule database_rules[] = {
+	OPTION(IPPROTO_TCP, TCP_USER_TIMEOUT),
+	OPTION(IPPROTO_TCP, TCP_KEEPCNT),
+	{CALL(getsockopt), 2, {IS(1, SOL_SOCKET), IS(2, SO_PEERCRED)}},
+};
+
+/* Making a file and writing at its end; Landlock decides where. */
+static const Rule appending_rules[] = {
+	{CALL(openat), 1, {BITS(2, O_WRONLY | O_CREAT | O_APPEND, O_CLOEXEC)}},
+};
+
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 static bool
@@ -340,6 +370,20 @@ add_files(scmp_filter_ctx filter, bool reads)
 					   ADD_RULES(filter, size_rules);
 }
 
+/* A server takes connections, and asks a database over others. */
+static bool
+add_serving(scmp_filter_ctx filter, const SandboxProfile *profile)
+{
+	if (!profile->serves)
+		return ADD_CALLS(filter, SCMP_ACT_KILL_PROCESS, serving);
+	return ADD_CALLS(filter, SCMP_ACT_ALLOW, serving) &&
+		   ADD_CALLS(filter, SCMP_ACT_ALLOW, waiting) && ADD_RULES(filter, serving_rules) &&
+		   ADD_RULES(filter, database_rules) &&
+		   (!profile->local || ADD_RULES(filter, local_rules)) &&
+		   (profile->writable == NULL || profile->writable[0] == NULL ||
+			ADD_RULES(filter, appending_rules));
+}
+
 static bool
 add_all(scmp_filter_ctx filter, const SandboxProfile *profile)
 {
@@ -347,7 +391,7 @@ add_all(scmp_filter_ctx filter, const SandboxProfile *profile)
 
 	return ADD_CALLS(filter, SCMP_ACT_ALLOW, allowed) &&
 		   ADD_CALLS(filter, SCMP_ACT_KILL_PROCESS, deadly) && ADD_RULES(filter, rules) &&
-		   add_self(filter) && add_files(filter, reads) &&
+		   add_self(filter) && add_files(filter, reads) && add_serving(filter, profile) &&
 		   (!profile->network ||
 			(ADD_CALLS(filter, SCMP_ACT_ALLOW, network) && ADD_RULES(filter, network_rules)));
 }

@@ -12,7 +12,7 @@ use Test::More;
 my $seconds = $ENV{SOAK_SECONDS} // 60;
 my $folder = abs_path(PostgreSQL::Test::Utils::tempdir());
 my $node = new_node('load', 'max_connections = 50');
-my $http = HttpServer->start($node, '--max-clients', 1000, '--cache', 1);
+my $http = HttpServer->start($node, '--max-clients', 1000, '--max-clients-per-address', 0, '--max-rate', 0, '--cache', 1);
 
 sub ask { return $node->safe_psql('postgres', $_[0]) }
 

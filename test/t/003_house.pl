@@ -14,6 +14,7 @@ my %may_include = (
 	sandbox => [qw(wire)],
 	codec => [qw(wire sandbox)],
 	net => [qw(wire sandbox)],
+	httpd => [qw(sandbox)],
 	helper => [qw(wire)],
 	image => [qw(wire helper)],
 	queue => [qw(wire helper image)]);

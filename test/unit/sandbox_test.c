@@ -8,14 +8,18 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/landlock.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +40,7 @@ static const char *const readable[] = {"/etc/hosts", NULL};
 static const SandboxProfile codec = {.network = false, .readable = NULL};
 static const SandboxProfile net = {.network = true, .readable = readable};
 static char *data_file; /* stands for a file of the data directory */
+static int listener;
 static int listener_port;
 
 typedef enum Locks
@@ -209,6 +214,7 @@ listen_on_loopback(void)
 	bind(fd, (struct sockaddr *) &address, size);
 	listen(fd, 10);
 	getsockname(fd, (struct sockaddr *) &address, &size);
+	listener = fd;
 	listener_port = ntohs(address.sin_port);
 }
 
@@ -250,6 +256,114 @@ test_net(void)
 	   "a socket can be connected");
 }
 
+/* A server that others connect to: it takes connections, and reaches its database alone. */
+static bool
+accept_connection(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(listener_port)};
+	int client = socket(AF_INET, SOCK_STREAM, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return connect(client, (struct sockaddr *) &address, sizeof address) == 0 &&
+		   accept4(listener, NULL, NULL, SOCK_CLOEXEC) >= 0;
+}
+
+static bool
+append_to_log(void)
+{
+	FILE *log = fopen("/tmp/imgexport_sandbox_log/access.log", "a");
+
+	return log != NULL && fputs("line\n", log) >= 0 && fclose(log) == 0;
+}
+
+static bool
+append_elsewhere(void)
+{
+	return open(data_file, O_WRONLY | O_CREAT | O_APPEND, 0600) >= 0;
+}
+
+static bool
+read_log(void)
+{
+	return open("/tmp/imgexport_sandbox_log/access.log", O_RDONLY) >= 0;
+}
+
+static bool
+listen_elsewhere(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return fd >= 0 && listen(fd, 1) == 0;
+}
+
+static bool
+send_local_datagram(void)
+{
+	return socket(AF_UNIX, SOCK_DGRAM, 0) >= 0;
+}
+
+static bool
+wait_for_signal(void)
+{
+	struct timespec moment = {.tv_nsec = 1};
+	sigset_t none;
+
+	sigemptyset(&none);
+	return sigtimedwait(&none, NULL, &moment) < 0 && errno == EAGAIN;
+}
+
+static void
+test_httpd(void)
+{
+	static const char *const logs[] = {"/tmp/imgexport_sandbox_log", NULL};
+	const uint16_t ports[] = {(uint16_t) listener_port, 0};
+	const uint16_t other[] = {1, 0};
+	SandboxProfile httpd = {.network = true,
+							.serves = true,
+							.local = true,
+							.speaks = true,
+							.ports = ports,
+							.readable = readable,
+							.writable = logs};
+	SandboxProfile away = httpd;
+
+	away.ports = other;
+	away.local = false;
+	away.writable = NULL;
+	mkdir(logs[0], 0700);
+	ok(behind(&httpd, LANDLOCK | SECCOMP, accept_connection) == DONE,
+	   "httpd: a connection is accepted, and its port connected to");
+	ok(behind(&httpd, LANDLOCK | SECCOMP, append_to_log) == DONE, "httpd: its log is written");
+	ok(behind(&httpd, LANDLOCK | SECCOMP, unix_socket) == DONE,
+	   "httpd: a local stream is open");
+	ok(behind(&httpd, LANDLOCK | SECCOMP, wait_for_signal) == DONE,
+	   "httpd: it waits for signals");
+	ok(behind(&httpd, LANDLOCK | SECCOMP, work) == DONE, "httpd: memory and threads work");
+	refused(&away, SECCOMP, unix_socket, "httpd, seccomp: a local stream that is not named");
+	refused(&away, SECCOMP, append_to_log, "httpd, seccomp: writing where it has no log");
+	refused(&httpd, SECCOMP, send_local_datagram, "httpd, seccomp: the system's log");
+	refused(&httpd, SECCOMP, bind_socket, "httpd, seccomp: binding a socket");
+	refused(&httpd, SECCOMP, listen_elsewhere, "httpd, seccomp: listening elsewhere");
+	refused(&httpd, SECCOMP, write_data_file, "httpd, seccomp: overwriting a file");
+	refused(&httpd, SECCOMP, create_file, "httpd, seccomp: creating a file to read and write");
+	refused(&httpd, SECCOMP, execute, "httpd, seccomp: starting a program");
+	refused(&httpd, SECCOMP, fork_process, "httpd, seccomp: forking");
+	refused(&httpd, SECCOMP, signal_parent, "httpd, seccomp: signalling another process");
+	refused(&httpd, SECCOMP, trace_parent, "httpd, seccomp: tracing another process");
+	refused(&httpd, LANDLOCK, open_data_file, "httpd, Landlock: reading a file");
+	refused(&httpd, LANDLOCK, append_elsewhere,
+			"httpd, Landlock: appending to a file elsewhere");
+	refused(&httpd, LANDLOCK, read_log, "httpd, Landlock: reading its own log");
+	refused(&httpd, LANDLOCK, open_passwd,
+			"httpd, Landlock: reading a file that is not listed");
+	/* Kernels before 6.7 cannot tell ports. */
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 4)
+		refused(&away, LANDLOCK, connect_to_listener,
+				"httpd, Landlock: connecting to another port");
+	unlink("/tmp/imgexport_sandbox_log/access.log");
+	rmdir(logs[0]);
+}
+
 int
 main(void)
 {
@@ -269,6 +383,7 @@ main(void)
 	{
 		test_codec();
 		test_net();
+		test_httpd();
 	}
 	unlink(data_file);
 	unlink("/tmp/imgexport_sandbox_test");
