@@ -11,7 +11,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/async.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
@@ -216,20 +215,25 @@ mark_lost(Finished *batch, uint64 rows)
 	}
 }
 
-/* Tell whoever listens of the end of a job. */
+static WorkerStatement notify_statement = {
+	"SELECT imgexport.notify_owner($1::name, $2)", 2, {TEXTOID, TEXTOID}, NULL};
+
+/* Notify the owner of a job of its end. */
 void
-job_notify(const char *batch_id, const char *job_id, const char *state)
+job_notify(const char *owner, const char *batch_id, const char *job_id, const char *state)
 {
-	Async_Notify("imgexport",
-				 psprintf("{\"batch\": \"%s\", \"job\": \"%s\", \"state\": \"%s\"}", batch_id,
-						  job_id, state));
+	char *payload = psprintf("{\"batch\": \"%s\", \"job\": \"%s\", \"state\": \"%s\"}",
+							 batch_id, job_id, state);
+	Datum values[] = {CStringGetTextDatum(owner), CStringGetTextDatum(payload)};
+
+	worker_execute(&notify_statement, values, NULL);
 }
 
 static void
 notify(const Task *task)
 {
 	if (task->notify && task->outcome != OUTCOME_RETRIED)
-		job_notify(uuid_text(&task->batch_id), uuid_text(&task->job_id),
+		job_notify(task->owner, uuid_text(&task->batch_id), uuid_text(&task->job_id),
 				   task->outcome == OUTCOME_COMPLETED ? "completed" : "failed");
 }
 
@@ -333,7 +337,7 @@ collect(Finished *batch)
 static void
 count_preset(const Task *task)
 {
-	if (task->preset != NULL && task->outcome != OUTCOME_RETRIED)
+	if (task->preset_exists && task->outcome != OUTCOME_RETRIED)
 		preset_count(task->preset, task->outcome == OUTCOME_COMPLETED,
 					 ms_between(task->claimed_at, task->done_at));
 }

@@ -16,9 +16,9 @@
 
 PG_FUNCTION_INFO_V1(imgexport_hosts);
 
-/* The slot of a host of this database; the one that was used longest ago is taken over. */
+/* The slot of a host of this database; create: the one that was used longest ago is taken over. */
 static HostSlot *
-find(QueueState *state, const char *host)
+find(QueueState *state, const char *host, bool create)
 {
 	HostSlot *oldest = NULL;
 
@@ -31,7 +31,7 @@ find(QueueState *state, const char *host)
 		if (slot->running == 0 && (oldest == NULL || slot->last_used < oldest->last_used))
 			oldest = slot;
 	}
-	if (oldest == NULL)
+	if (!create || oldest == NULL)
 		return NULL;
 	memset(oldest, 0, sizeof *oldest);
 	oldest->database = MyDatabaseId;
@@ -39,9 +39,9 @@ find(QueueState *state, const char *host)
 	return oldest;
 }
 
-/* A longer name is not remembered, nor is one when all slots are in use. */
+/* A longer name is not kept, nor is one when all slots are in use: then its end finds none. */
 static HostSlot *
-lock_host(const char *host)
+lock_host(const char *host, bool create)
 {
 	QueueState *state;
 	HostSlot *slot;
@@ -49,7 +49,7 @@ lock_host(const char *host)
 	if (host == NULL || strlen(host) >= QUEUE_HOST_BYTES)
 		return NULL;
 	state = queue_lock();
-	slot = find(state, host);
+	slot = find(state, host, create);
 	if (slot == NULL)
 		queue_unlock();
 	return slot;
@@ -71,7 +71,7 @@ hosts_forget_running(void)
 void
 hosts_start(const char *host)
 {
-	HostSlot *slot = lock_host(host);
+	HostSlot *slot = lock_host(host, true);
 
 	if (slot == NULL)
 		return;
@@ -83,11 +83,11 @@ hosts_start(const char *host)
 void
 hosts_succeeded(const char *host, uint64 bytes, long ms)
 {
-	HostSlot *slot = lock_host(host);
+	HostSlot *slot = lock_host(host, false);
 
 	if (slot == NULL)
 		return;
-	slot->running--;
+	slot->running = Max(0, slot->running - 1);
 	slot->fetched++;
 	slot->fetched_bytes += bytes;
 	slot->fetch_ms += ms;
@@ -99,11 +99,11 @@ hosts_succeeded(const char *host, uint64 bytes, long ms)
 void
 hosts_failed(const char *host, const HelperError *error)
 {
-	HostSlot *slot = lock_host(host);
+	HostSlot *slot = lock_host(host, false);
 
 	if (slot == NULL)
 		return;
-	slot->running--;
+	slot->running = Max(0, slot->running - 1);
 	slot->failed++;
 	presentable_copy(slot->last_error, error->message, sizeof slot->last_error);
 	if (error->retryable)
@@ -117,11 +117,11 @@ hosts_failed(const char *host, const HelperError *error)
 void
 hosts_dropped(const char *host)
 {
-	HostSlot *slot = lock_host(host);
+	HostSlot *slot = lock_host(host, false);
 
 	if (slot == NULL)
 		return;
-	slot->running--;
+	slot->running = Max(0, slot->running - 1);
 	queue_unlock();
 }
 

@@ -226,17 +226,6 @@ next_wanted(long *wait_ms)
 	return found;
 }
 
-static void
-forget_database(Oid database)
-{
-	QueueState *state = queue_lock();
-	WorkerSlot *slot = queue_slot(state, database, false);
-
-	if (slot != NULL)
-		slot->database = InvalidOid;
-	queue_unlock();
-}
-
 /* Start what is wanted; returns how long nothing more will be, in ms. */
 static long
 start_wanted(void)
@@ -247,7 +236,7 @@ start_wanted(void)
 	while (OidIsValid(database = next_wanted(&wait_ms)))
 	{
 		if (!database_accepts(database))
-			forget_database(database);
+			queue_forget(database);
 		else if (!start_worker(database))
 			return RESTART_FIRST_MS * 5;
 	}

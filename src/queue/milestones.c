@@ -41,7 +41,8 @@ static WorkerStatement pass_statement = {
 	" UNION ALL SELECT batch_id, job_id, owner, webhook_url, 'job.completed' FROM done"
 	" WHERE webhook_url IS NOT NULL"
 	" RETURNING delivery_id)" FREE_DEPENDENTS(
-		"done", "true") " SELECT notify, batch_id::text, job_id::text, (SELECT count(*) FROM "
+		"done", "true") " SELECT notify, batch_id::text, job_id::text, owner::text, (SELECT "
+						"count(*) FROM "
 						"told) FROM done",
 	1,
 	{TIMESTAMPTZOID},
@@ -60,7 +61,8 @@ milestones_pass(TimestampTz now)
 		bool is_null;
 
 		if (DatumGetBool(SPI_getbinval(rows->vals[row], rows->tupdesc, 1, &is_null)))
-			job_notify(SPI_getvalue(rows->vals[row], rows->tupdesc, 2),
+			job_notify(SPI_getvalue(rows->vals[row], rows->tupdesc, 4),
+					   SPI_getvalue(rows->vals[row], rows->tupdesc, 2),
 					   SPI_getvalue(rows->vals[row], rows->tupdesc, 3), "completed");
 	}
 	worker.counters.completed += passed;

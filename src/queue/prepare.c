@@ -39,6 +39,7 @@ apply_preset(Task *task)
 	if (worker_execute(&preset_statement, values, NULL) == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("preset \"%s\" does not exist", task->preset)));
+	task->preset_exists = true;
 	if (task->recipe == NULL)
 		task->recipe = worker_varlena_in(owner, 0, 1);
 	if (task->outputs == NULL)

@@ -8,36 +8,48 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "queue/presets.h"
 #include "queue/shmem.h"
 
 PG_FUNCTION_INFO_V1(imgexport_presets);
 
-/* A job of a preset has ended; it is not counted when there are too many presets. */
+/* The slot of a preset of this database; the one that was used longest ago is taken over. */
+static PresetSlot *
+find(QueueState *state, const char *name)
+{
+	PresetSlot *oldest = &state->presets[0];
+
+	for (int i = 0; i < QUEUE_MAX_PRESETS; i++)
+	{
+		PresetSlot *slot = &state->presets[i];
+
+		if (slot->database == MyDatabaseId && strcmp(slot->name, name) == 0)
+			return slot;
+		if (slot->last_used < oldest->last_used)
+			oldest = slot;
+	}
+	memset(oldest, 0, sizeof *oldest);
+	oldest->database = MyDatabaseId;
+	strlcpy(oldest->name, name, sizeof oldest->name);
+	return oldest;
+}
+
+/* A job of a preset that exists has ended. */
 void
 preset_count(const char *preset, bool completed, long ms)
 {
 	QueueState *state = queue_lock();
 	char name[NAMEDATALEN];
+	PresetSlot *slot;
 
 	strlcpy(name, preset, sizeof name);
-	for (int i = 0; i < QUEUE_MAX_PRESETS; i++)
-	{
-		PresetSlot *slot = &state->presets[i];
-
-		if (slot->database == InvalidOid)
-		{
-			slot->database = MyDatabaseId;
-			strlcpy(slot->name, name, sizeof slot->name);
-		}
-		if (slot->database != MyDatabaseId || strcmp(slot->name, name) != 0)
-			continue;
-		slot->completed += completed;
-		slot->failed += !completed;
-		slot->ms += ms;
-		break;
-	}
+	slot = find(state, name);
+	slot->completed += completed;
+	slot->failed += !completed;
+	slot->ms += ms;
+	slot->last_used = GetCurrentTimestamp();
 	queue_unlock();
 }
 

@@ -20,11 +20,31 @@ PG_FUNCTION_INFO_V1(imgexport_services);
 
 #define TOO_MANY_REQUESTS 429
 
-/* The slot of a service of this database; NULL when it has none and there is no room for one. */
+static bool
+is_zero(const ServiceCounters *counters)
+{
+	static const ServiceCounters zero;
+
+	return memcmp(counters, &zero, sizeof zero) == 0;
+}
+
+/* Is there nothing in a slot that somebody still has to know? */
+static bool
+is_idle(const ServiceSlot *slot)
+{
+	return slot->running == 0 && is_zero(&slot->unwritten);
+}
+
+/*
+ * The slot of a service of this database; the idle one that was used longest ago is taken over.
+ * What the service has spent before is then read from imgexport.service_usage again.
+ *
+ * Returns	NULL when no slot is idle
+ */
 static ServiceSlot *
 find(QueueState *state, const char *name)
 {
-	ServiceSlot *free = NULL;
+	ServiceSlot *oldest = NULL;
 
 	for (int i = 0; i < QUEUE_MAX_SERVICES; i++)
 	{
@@ -32,14 +52,15 @@ find(QueueState *state, const char *name)
 
 		if (slot->database == MyDatabaseId && strcmp(slot->name, name) == 0)
 			return slot;
-		if (free == NULL && slot->database == InvalidOid)
-			free = slot;
+		if (is_idle(slot) && (oldest == NULL || slot->last_used < oldest->last_used))
+			oldest = slot;
 	}
-	if (free == NULL)
+	if (oldest == NULL)
 		return NULL;
-	free->database = MyDatabaseId;
-	strlcpy(free->name, name, sizeof free->name);
-	return free;
+	memset(oldest, 0, sizeof *oldest);
+	oldest->database = MyDatabaseId;
+	strlcpy(oldest->name, name, sizeof oldest->name);
+	return oldest;
 }
 
 static ServiceSlot *
@@ -53,6 +74,8 @@ lock_service(const char *name)
 	slot = find(state, name);
 	if (slot == NULL)
 		queue_unlock();
+	else
+		slot->last_used = GetCurrentTimestamp();
 	return slot;
 }
 
@@ -166,7 +189,7 @@ error_of(Refusal refusal, const ServiceSlot *slot, const ServicePrice *price)
  * concurrency	requests of this database that may be under way
  * error	where to put why it may not be sent, in the current memory context; NULL: it may,
  *			or there is only no room for it now.  53400 its limit is spent, IX005 its breaker
- *			is open, 54000 there are too many services
+ *			is open
  * Returns	whether it may be sent; nothing is counted otherwise
  */
 bool
@@ -177,17 +200,9 @@ service_begin(const char *name, int concurrency, const ServicePrice *price, Help
 	Refusal refusal;
 	bool begun;
 
+	*error = NULL;
 	if (slot == NULL)
-	{
-		*error =
-			helper_error(ERRCODE_PROGRAM_LIMIT_EXCEEDED, false,
-						 psprintf("service \"%s\" cannot be counted", name),
-						 psprintf("A server counts %d services, those of all its databases "
-								  "together.",
-								  QUEUE_MAX_SERVICES),
-						 NULL);
 		return false;
-	}
 	enter_today(slot, price);
 	refusal = may_call(slot, price);
 	begun = refusal == REFUSAL_NONE && slot->running < concurrency;
@@ -299,14 +314,6 @@ services_forget_running(void)
 		if (state->services[i].database == MyDatabaseId)
 			state->services[i].running = 0;
 	queue_unlock();
-}
-
-static bool
-is_zero(const ServiceCounters *counters)
-{
-	static const ServiceCounters zero;
-
-	return memcmp(counters, &zero, sizeof zero) == 0;
 }
 
 /* Is there anything that imgexport.service_usage does not have? */

@@ -63,6 +63,29 @@ queue_unlock(void)
 	LWLockRelease(lock);
 }
 
+/* A database was dropped, or has no extension: its slots are free for others. */
+void
+queue_forget(Oid database)
+{
+	QueueState *state = queue_lock();
+
+	if (state == NULL)
+		return;
+	for (int i = 0; i < QUEUE_MAX_DATABASES; i++)
+		if (state->slots[i].database == database)
+			memset(&state->slots[i], 0, sizeof state->slots[i]);
+	for (int i = 0; i < QUEUE_MAX_HOSTS; i++)
+		if (state->hosts[i].database == database)
+			memset(&state->hosts[i], 0, sizeof state->hosts[i]);
+	for (int i = 0; i < QUEUE_MAX_SERVICES; i++)
+		if (state->services[i].database == database)
+			memset(&state->services[i], 0, sizeof state->services[i]);
+	for (int i = 0; i < QUEUE_MAX_PRESETS; i++)
+		if (state->presets[i].database == database)
+			memset(&state->presets[i], 0, sizeof state->presets[i]);
+	queue_unlock();
+}
+
 /* A copy of the shared state, in the current memory context; NULL where there is none. */
 QueueState *
 queue_copy(void)

@@ -19,7 +19,10 @@
 #define QUEUE_HOST_BYTES 128
 #define QUEUE_ERROR_BYTES 128
 
-/* Services and presets that are counted, of all databases; names are NAMEDATALEN at most. */
+/*
+ * Services and presets that are counted, of all databases; names are NAMEDATALEN at most.  Those
+ * that were used longest ago make room, unless a request is in flight or not written down.
+ */
 #define QUEUE_MAX_SERVICES 64
 #define QUEUE_MAX_PRESETS 128
 
@@ -100,6 +103,7 @@ typedef struct ServiceSlot
 	int64 day_micros;		   /* spent on that day, and in its month */
 	int64 month_micros;
 	Breaker breaker;
+	TimestampTz last_used;
 	char last_error[QUEUE_ERROR_BYTES];
 } ServiceSlot;
 
@@ -111,6 +115,7 @@ typedef struct PresetSlot
 	int64 completed;
 	int64 failed;
 	int64 ms;
+	TimestampTz last_used;
 } PresetSlot;
 
 typedef struct QueueState
@@ -129,6 +134,7 @@ QueueState *queue_copy(void);
 Name queue_database_name(Oid database);
 QueueState *queue_lock(void);
 void queue_unlock(void);
+void queue_forget(Oid database);
 WorkerSlot *queue_slot(QueueState *state, Oid database, bool create);
 void queue_wake_launcher(QueueState *state);
 

@@ -86,6 +86,7 @@ typedef struct Task
 	int max_attempts;
 	bool notify;
 	char *preset;
+	bool preset_exists;		  /* as far as we have got to know */
 	Interval *own_expires_in; /* as its row says; NULL: never, or the preset's */
 	char *own_store;		  /* likewise; NULL: the preset's, or the table */
 	Interval *expires_in;	  /* what holds */

@@ -166,6 +166,7 @@ imgexport_utility(PlannedStmt *statement, const char *text, bool read_only,
 	Oid database =
 		name != NULL && IsTransactionState() ? get_database_oid(name, true) : InvalidOid;
 	AfterCommand after = read_command(command);
+	bool drops = IsA(command, DropdbStmt);
 
 	lock_extension(command);
 	if (!OidIsValid(database) || !hold(database))
@@ -184,7 +185,10 @@ imgexport_utility(PlannedStmt *statement, const char *text, bool read_only,
 			PG_RE_THROW();
 		}
 		PG_END_TRY();
-		release(database);
+		if (drops)
+			queue_forget(database);
+		else
+			release(database);
 	}
 	tell_worker(&after);
 }

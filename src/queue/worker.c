@@ -52,15 +52,18 @@ static uint64 seen_wakes;
 static uint64 seen_cancels;
 static int rechecks_left;
 
-/* Nothing to do here until somebody wakes the database again. */
+/*
+ * There is no extension: another database may have the slot.  Somebody who has woken this one
+ * since we last looked may have created it; then a worker is wanted.
+ */
 static void
 leave_for_good(void)
 {
 	QueueState *state = queue_lock();
 	WorkerSlot *slot = queue_slot(state, MyDatabaseId, false);
 
-	if (slot != NULL)
-		slot->wanted = false;
+	if (slot != NULL && slot->wakes == seen_wakes)
+		memset(slot, 0, sizeof *slot);
 	queue_unlock();
 	proc_exit(0);
 }
@@ -277,12 +280,12 @@ publish_counters(void)
 	memset(&worker.counters, 0, sizeof worker.counters);
 }
 
-/* Take the slot; false when another worker has it. */
+/* Take the slot; false when another worker has it, or the database was dropped meanwhile. */
 static bool
 enter(Oid database)
 {
 	QueueState *state = queue_lock();
-	WorkerSlot *slot = queue_slot(state, database, true);
+	WorkerSlot *slot = queue_slot(state, database, false);
 	bool entered = slot != NULL && slot->pid == 0;
 
 	if (entered)
@@ -290,6 +293,7 @@ enter(Oid database)
 		slot->pid = MyProcPid;
 		slot->latch = MyLatch;
 		slot->leave = false;
+		seen_wakes = slot->wakes;
 		slot->started_at = GetCurrentTimestamp();
 		slot->running = 0;
 	}

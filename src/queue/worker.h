@@ -127,7 +127,7 @@ Oid roles_owner(const char *owner);
 void roles_note_names(void);
 
 /* complete.c */
-void job_notify(const char *batch_id, const char *job_id, const char *state);
+void job_notify(const char *owner, const char *batch_id, const char *job_id, const char *state);
 void complete_done(void);
 long complete_wait_ms(void);
 

@@ -182,3 +182,37 @@ CREATE FUNCTION imgexport.claim_batch(batch_id uuid) RETURNS boolean
 COMMENT ON FUNCTION imgexport.claim_batch(uuid) IS
     'Whether the current role may write rows of a batch: what policies ask. True, or an error. Errors: 42501 it belongs to another role.';
 REVOKE ALL ON FUNCTION imgexport.claim_batch(uuid) FROM PUBLIC;
+
+-- Who listens to a channel hears all that is said there, so each owner has one that nobody can guess.
+CREATE FUNCTION imgexport.notify_channel_as(caller regrole) RETURNS text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    owner name := imgexport.bind_label(caller);
+BEGIN
+    RETURN (SELECT o.channel FROM imgexport.owner_role o WHERE o.label = owner);
+END $$;
+COMMENT ON FUNCTION imgexport.notify_channel_as(regrole) IS
+    'What imgexport.notify_channel returns to a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.notify_channel_as(regrole) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.notify_channel() RETURNS text
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
+COMMENT ON FUNCTION imgexport.notify_channel() IS
+    'The channel to LISTEN to for the ends of the current role''s jobs that notify. Anyone who knows its name can listen too. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.notify_channel() FROM PUBLIC;
+
+CREATE FUNCTION imgexport.notify_owner(owner name, payload text) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM imgexport.owner_oid(owner);
+    PERFORM pg_notify(o.channel, payload) FROM imgexport.owner_role o WHERE o.label = owner;
+    PERFORM pg_notify('imgexport', '');
+END $$;
+COMMENT ON FUNCTION imgexport.notify_owner(name, text) IS
+    'Notify the channel of an owner; on the channel imgexport, which any role can listen to, only that something has ended. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.notify_owner(name, text) FROM PUBLIC;

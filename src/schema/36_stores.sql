@@ -82,7 +82,7 @@ CREATE TABLE imgexport.store (
     key            text NOT NULL DEFAULT '{batch_id}/{job_id}-{name}-{sha256:16}.{ext}'
                    CHECK (imgexport.check_key_template(key)),
     part_bytes     int8 NOT NULL DEFAULT 67108864 CHECK (part_bytes BETWEEN 5242880 AND 1073741824),
-    public_url     text CHECK (public_url ~* '^https?://'),
+    public_url     imgexport.web_url CHECK (public_url ~* '^https?://'),
     sign           boolean NOT NULL DEFAULT false,
     url_expires_in interval NOT NULL DEFAULT '1 hour' CHECK (url_expires_in > '0'),
     retention      interval CHECK (retention > '0'),

@@ -57,7 +57,7 @@ COMMENT ON FUNCTION imgexport.check_service(text, text, text, jsonb, jsonb, text
 CREATE TABLE imgexport.service (
     name          text PRIMARY KEY CHECK (name ~ '^[A-Za-z0-9_.-]{1,63}$'),
     kind          text NOT NULL CHECK (kind IN ('background', 'analysis', 'generate')),
-    url           text NOT NULL CHECK (url ~* '^https?://[^/?#@\s]+(/\S*)?$'),
+    url           imgexport.web_url NOT NULL CHECK (url ~* '^https?://[^/?#@\s]+(/\S*)?$'),
     headers       jsonb NOT NULL DEFAULT '{}',
     send          text NOT NULL DEFAULT 'multipart'
                   CHECK (send IN ('multipart', 'body', 'form', 'json')),

@@ -25,7 +25,7 @@ CREATE TABLE imgexport.preset (
     name        text PRIMARY KEY,
     recipe      jsonb CHECK (imgexport.is_recipe(recipe)),
     outputs     jsonb CHECK (imgexport.are_outputs(outputs)),
-    expires_in  interval CHECK (expires_in > '0'),
+    expires_in  interval CHECK (expires_in > '0' AND expires_in <= '1000 years'),
     store       text REFERENCES imgexport.store ON UPDATE CASCADE,
     description text
 );
@@ -65,11 +65,11 @@ CREATE TABLE imgexport.batch (
     completed   int NOT NULL DEFAULT 0,
     failed      int NOT NULL DEFAULT 0,
     warned      int NOT NULL DEFAULT 0,
-    webhook_url text CHECK (webhook_url ~* '^https?://'),
-    warnings    jsonb,
-    metadata    jsonb,
-    created_at  timestamptz NOT NULL DEFAULT now(),
-    finished_at timestamptz
+    webhook_url imgexport.web_url CHECK (webhook_url ~* '^https?://' AND octet_length(webhook_url) <= 2000),
+    warnings    jsonb CHECK (pg_column_size(warnings) <= 1048576),
+    metadata    jsonb CHECK (pg_column_size(metadata) <= 1048576),
+    created_at  timestamptz NOT NULL DEFAULT now() CHECK (created_at BETWEEN '1970-01-01 00:00:00+00' AND '9999-12-31 00:00:00+00'),
+    finished_at timestamptz CHECK (finished_at BETWEEN '1970-01-01 00:00:00+00' AND '9999-12-31 00:00:00+00')
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE imgexport.batch IS
     'Jobs that belong together: how many, how many are completed, failed (cancelled ones too) and completed with warnings. The worker keeps the counts. warnings: what its intake left out; webhook_url: who is told when all are done.';
@@ -78,8 +78,8 @@ CREATE TABLE imgexport.product (
     batch_id      uuid NOT NULL,
     product_index int NOT NULL CHECK (product_index >= 0),
     owner         name NOT NULL DEFAULT imgexport.current_owner(),
-    serial_number text,
-    product_name  text,
+    serial_number text CHECK (octet_length(serial_number) <= 100000),
+    product_name  text CHECK (octet_length(product_name) <= 100000),
     PRIMARY KEY (batch_id, product_index)
 );
 COMMENT ON TABLE imgexport.product IS
@@ -89,33 +89,33 @@ CREATE TABLE imgexport.job (
     batch_id      uuid NOT NULL DEFAULT imgexport.new_id(),
     job_id        uuid NOT NULL DEFAULT imgexport.new_id(),
     owner         name NOT NULL DEFAULT imgexport.current_owner(),
-    source_url    text CHECK (source_url ~* '^https?://'),
-    source        bytea,
-    base_url      text CHECK (base_url ~* '^https?://'),
-    base          bytea,
+    source_url    imgexport.web_url CHECK (source_url ~* '^https?://'),
+    source        bytea CHECK (octet_length(source) <= 268435456),
+    base_url      imgexport.web_url CHECK (base_url ~* '^https?://'),
+    base          bytea CHECK (octet_length(base) <= 268435456),
     milestone     boolean NOT NULL DEFAULT false,
-    recipe        jsonb CHECK (imgexport.is_recipe(recipe)),
-    outputs       jsonb CHECK (imgexport.are_outputs(outputs)),
-    preset        text,
+    recipe        jsonb CHECK (pg_column_size(recipe) <= 262144) CHECK (imgexport.is_recipe(recipe)),
+    outputs       jsonb CHECK (pg_column_size(outputs) <= 262144) CHECK (imgexport.are_outputs(outputs)),
+    preset        text CHECK (octet_length(preset) <= 200),
     queue         text NOT NULL DEFAULT 'default' CHECK (queue <> '' AND octet_length(queue) <= 200),
-    priority      int NOT NULL DEFAULT 0,
-    run_at        timestamptz NOT NULL DEFAULT now(),
-    deadline      timestamptz,
+    priority      int NOT NULL DEFAULT 0 CHECK (priority BETWEEN -1000000000 AND 1000000000),
+    run_at        timestamptz NOT NULL DEFAULT now() CHECK (run_at BETWEEN '1970-01-01 00:00:00+00' AND '9999-12-31 00:00:00+00'),
+    deadline      timestamptz CHECK (deadline BETWEEN '1970-01-01 00:00:00+00' AND '9999-12-31 00:00:00+00'),
     depends_on    uuid[] CHECK (cardinality(depends_on) BETWEEN 1 AND 1000
                                 AND array_ndims(depends_on) = 1 AND array_lower(depends_on, 1) = 1
                                 AND array_position(depends_on, NULL) IS NULL),
-    unique_key    text,
+    unique_key    text CHECK (octet_length(unique_key) <= 1000),
     max_attempts  int NOT NULL DEFAULT 5 CHECK (max_attempts BETWEEN 1 AND 100),
     on_error      text NOT NULL DEFAULT 'fail'
                   CHECK (on_error IN ('fail', 'skip', 'keep_original', 'store_url')
-                         OR on_error LIKE 'preset:_%'),
-    expires_in    interval CHECK (expires_in > '0'),
-    store         text,
+                         OR on_error LIKE 'preset:_%' AND octet_length(on_error) <= 200),
+    expires_in    interval CHECK (expires_in > '0' AND expires_in <= '1000 years'),
+    store         text CHECK (octet_length(store) <= 200),
     notify        boolean NOT NULL DEFAULT false,
-    webhook_url   text CHECK (webhook_url ~* '^https?://'),
-    metadata      jsonb,
-    product_index int,
-    image_index   int,
+    webhook_url   imgexport.web_url CHECK (webhook_url ~* '^https?://' AND octet_length(webhook_url) <= 2000),
+    metadata      jsonb CHECK (pg_column_size(metadata) <= 1048576),
+    product_index int CHECK (product_index >= 0),
+    image_index   int CHECK (image_index >= 0),
     -- Host and port, as limits and the circuit breaker know them.
     host          text GENERATED ALWAYS AS
                   (lower(substring(source_url FROM '^[[:alpha:]]+://([^/?#]*)'))) STORED,
@@ -137,7 +137,7 @@ CREATE TABLE imgexport.job (
     warnings      jsonb,
     timings       jsonb,
     source_bytes  int8,
-    created_at    timestamptz NOT NULL DEFAULT now(),
+    created_at    timestamptz NOT NULL DEFAULT now() CHECK (created_at BETWEEN '1970-01-01 00:00:00+00' AND '9999-12-31 00:00:00+00'),
     started_at    timestamptz,
     finished_at   timestamptz,
     PRIMARY KEY (batch_id, job_id),

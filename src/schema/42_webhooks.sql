@@ -3,7 +3,7 @@
 
 CREATE TABLE imgexport.webhook (
     owner            name NOT NULL DEFAULT imgexport.current_owner(),
-    url              text NOT NULL CHECK (url ~* '^https?://'),
+    url              imgexport.web_url NOT NULL CHECK (url ~* '^https?://' AND octet_length(url) <= 2000),
     secret           text NOT NULL DEFAULT 'whsec_' || encode(
                          uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64')
                      CHECK (secret ~ '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$'),

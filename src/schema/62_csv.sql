@@ -17,7 +17,7 @@ AS $$
         WHEN octet_length(url) > 8000 THEN 'is longer than 8000 bytes'
         WHEN url !~* '^https?://' THEN 'is not http or https'
         WHEN url ~ '[[:space:][:cntrl:]]' THEN 'has a blank in it'
-        WHEN url ~* '^https?://[^/?#]*@' THEN 'has a user or password in it'
+        WHEN imgexport.has_user(url) THEN 'has a user or password in it'
         WHEN url !~* '^https?://(\[[0-9a-f:.]+\]|[^/?#:\[\]]+)(:[0-9]{1,5})?([/?#]|$)'
             THEN 'has no valid host'
         WHEN substring(url FROM '^[^/]*//[^/?#]*:([0-9]+)([/?#]|$)')::int NOT BETWEEN 1 AND 65535
@@ -91,7 +91,7 @@ BEGIN
         FROM record r, LATERAL (
             SELECT array_agg(url) FILTER (WHERE v.ok) AS good,
                    jsonb_agg(jsonb_build_object('column', 'Input Image URLs', 'severity', 'error',
-                       'message', format('URL "%s" %s', left(url, 100), v.reason)))
+                       'message', format('URL "%s" %s', imgexport.shown_url(url), v.reason)))
                        FILTER (WHERE NOT v.ok) AS bad
             FROM imgexport.split_urls(r.cell) AS url, imgexport.validate_url(url) AS v) AS u
         WHERE r.used > 0)
@@ -260,7 +260,7 @@ BEGIN
     SELECT (SELECT count(*) FROM jobs),
            (SELECT jsonb_agg(jsonb_build_object('row', product + 1, 'column', 'Input Image URLs',
                        'severity', 'error',
-                       'message', format('URL "%s" %s', left(url.url, 100), reason)))
+                       'message', format('URL "%s" %s', imgexport.shown_url(url.url), reason)))
             FROM url WHERE NOT ok)
     INTO wanted, bad;
     IF wanted > 0 THEN

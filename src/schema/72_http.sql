@@ -475,7 +475,10 @@ CREATE FUNCTION imgexport.http_health_as(caller regrole, path text, query text, 
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT imgexport.http_json(CASE h->>'status' WHEN 'healthy' THEN 200 ELSE 503 END, h)
+    -- Anybody may ask: neither errors, which quote what roles have written, nor processes.
+    SELECT imgexport.http_json(CASE h->>'status' WHEN 'healthy' THEN 200 ELSE 503 END,
+        jsonb_build_object('status', h->'status', 'service', h->'service', 'queue', h->'queue',
+                           'oldest_job_age_s', h->'oldest_job_age_s'))
     FROM imgexport.health() AS h
 $$;
 COMMENT ON FUNCTION imgexport.http_health_as(regrole, text, text, text, text) IS
@@ -486,7 +489,7 @@ CREATE FUNCTION imgexport.http_health(path text, query text, accept text, etags 
     RETURNS imgexport.http_answer
     LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_health(text, text, text, text) IS
-    'GET /health: what imgexport.health says, with 503 where no worker runs. Errors: none.';
+    'GET /health: status, service, queue (size, pending, concurrency) and oldest_job_age_s of imgexport.health, with 503 where no worker runs. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_health(text, text, text, text) FROM PUBLIC;
 
 -- Good for an hour or two, and the same for an hour, so that who asks again finds it in its cache.

@@ -126,9 +126,12 @@ is(ask("SELECT state FROM imgexport.job WHERE batch_id = '$batch'"), 'completed'
 
 # NOTIFY where it was asked for.
 my $listener = $node->background_psql('postgres');
-$listener->query('LISTEN imgexport');
+my $channel = ask('SELECT imgexport.notify_channel()');
+$listener->query("LISTEN imgexport; LISTEN $channel");
 $batch = run_batch("source => (SELECT data FROM public.picture), outputs => '{\"png\": {\"width\": 16}}', notify => true");
-like($listener->query('SELECT 1'), qr/"imgexport" with payload .*$batch.*completed/, 'NOTIFY tells of the end');
+my $heard = $listener->query('SELECT 1');
+like($heard, qr/"$channel" with payload .*$batch.*completed/, 'NOTIFY tells of the end');
+like($heard, qr/notification "imgexport" received/, '... and anybody that there was one, but not of what');
 $listener->quit;
 
 # Five sessions at once.
