@@ -57,3 +57,17 @@ END $$;
 COMMENT ON PROCEDURE imgexport.grant_monitoring(regrole) IS
     'Let a role see the counters of workers and hosts, and no job. Errors: 42501 the caller may not grant.';
 REVOKE ALL ON PROCEDURE imgexport.grant_monitoring(regrole) FROM PUBLIC;
+
+CREATE PROCEDURE imgexport.revoke_access(role regrole)
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA imgexport FROM %s', role);
+    EXECUTE format('REVOKE ALL ON ALL ROUTINES IN SCHEMA imgexport FROM %s', role);
+    EXECUTE format('REVOKE ALL ON SCHEMA imgexport FROM %s', role);
+    EXECUTE format('REVOKE ALL ON FUNCTION @extschema@.img_service, @extschema@.img_analyze FROM %s', role);
+END $$;
+COMMENT ON PROCEDURE imgexport.revoke_access(regrole) IS
+    'Take back from a role what grant_access, grant_monitoring and grant_delivery have granted, and whatever else it had on objects of imgexport; its rows stay. Errors: 42501 the caller may not revoke.';
+REVOKE ALL ON PROCEDURE imgexport.revoke_access(regrole) FROM PUBLIC;

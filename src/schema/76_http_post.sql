@@ -1,4 +1,18 @@
--- What is posted: these run as the server's role, which owns the jobs that they hand in.
+-- What is posted.  The server's role owns the jobs that come of it, and needs no table for that.
+
+CREATE FUNCTION imgexport.give_batch(batch_id uuid, owner name) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    UPDATE imgexport.job j SET owner = owner WHERE j.batch_id = batch_id;
+    UPDATE imgexport.batch b SET owner = owner WHERE b.batch_id = batch_id;
+    UPDATE imgexport.product p SET owner = owner WHERE p.batch_id = batch_id;
+END $$;
+COMMENT ON FUNCTION imgexport.give_batch(uuid, name) IS
+    'Make a batch that this transaction has submitted another owner''s. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.give_batch(uuid, name) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.http_field(names text[], parts bytea[], variadic wanted text[]) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -47,7 +61,7 @@ COMMENT ON FUNCTION imgexport.variation_recipe(text, text, int) IS
 REVOKE ALL ON FUNCTION imgexport.variation_recipe(text, text, int) FROM PUBLIC;
 
 -- An image to be exported, as the export pipeline takes it: aspect_ratio 16:9 is cut to first.
-CREATE FUNCTION imgexport.http_upload_image(image bytea, names text[], parts bytea[])
+CREATE FUNCTION imgexport.http_upload_image(owner name, image bytea, names text[], parts bytea[])
     RETURNS imgexport.http_answer
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -80,11 +94,12 @@ BEGIN
                                                 'variation', CASE WHEN service IS NOT NULL THEN n + 1 END))
     FROM generate_series(0, variations - 1) AS n;
     INSERT INTO imgexport.batch (batch_id, total) VALUES (batch, variations);
+    PERFORM imgexport.give_batch(batch, owner);
     RETURN imgexport.http_later('export ' || batch, 10);
 END $$;
-COMMENT ON FUNCTION imgexport.http_upload_image(bytea, text[], bytea[]) IS
+COMMENT ON FUNCTION imgexport.http_upload_image(name, bytea, text[], bytea[]) IS
     'POST /api/upload with an image: preset, default export, store, aspect_ratio (16:9), script; service, of kind generate, makes count variations of it, by script as its prompt. Errors: 22023.';
-REVOKE ALL ON FUNCTION imgexport.http_upload_image(bytea, text[], bytea[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION imgexport.http_upload_image(name, bytea, text[], bytea[]) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.exports_json(batch_id uuid) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
@@ -106,7 +121,7 @@ COMMENT ON FUNCTION imgexport.exports_json(uuid) IS
     'What was exported of a batch: request_id, and of each job id, metadata, error, storage_path and, by output, format, url, file_path (in its store), size in bytes and exported_at. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.exports_json(uuid) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.http_upload(path text, query text, type text, names text[], files text[],
+CREATE FUNCTION imgexport.http_upload_as(caller regrole, path text, query text, type text, names text[], files text[],
         parts bytea[]) RETURNS imgexport.http_answer
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -120,12 +135,13 @@ BEGIN
         RETURN imgexport.http_error(400, 'there is no CSV and no image in the request',
             'Send it as a file of multipart/form-data, or as the body.');
     ELSIF @extschema@.img_is_image(csv) THEN
-        RETURN imgexport.http_upload_image(csv, names, parts);
+        RETURN imgexport.http_upload_image(imgexport.bind_label(caller), csv, names, parts);
     END IF;
     batch := imgexport.submit_csv(
         regexp_replace(convert_from(csv, 'UTF8'), '^\ufeff', ''),
         preset => coalesce(imgexport.http_field(names, parts, 'preset'), 'compress'),
         webhook_url => imgexport.http_field(names, parts, 'webhookUrl', 'webhook_url', 'webhook'));
+    PERFORM imgexport.give_batch(batch, imgexport.bind_label(caller));
     RETURN imgexport.http_json(202, (SELECT jsonb_build_object('requestId', batch,
         'status', 'PENDING', 'totalImages', s->'totalImages', 'warnings', s->'warnings',
         'statusUrl', '/api/status/' || batch) FROM imgexport.status(batch) AS s));
@@ -133,6 +149,12 @@ EXCEPTION WHEN bad_copy_file_format OR invalid_parameter_value OR character_not_
                OR check_violation OR invalid_text_representation OR numeric_value_out_of_range THEN
     RETURN imgexport.http_error(400, SQLERRM);
 END $$;
+COMMENT ON FUNCTION imgexport.http_upload_as(regrole, text, text, text, text[], text[], bytea[]) IS
+    'What imgexport.http_upload does for a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_upload_as(regrole, text, text, text, text[], text[], bytea[]) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_upload(path text, query text, type text, names text[], files text[], parts bytea[]) RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_upload(text, text, text, text[], text[], bytea[]) IS
     'POST /api/upload: a CSV with the columns Serial Number, Product Name, Input Image URLs, as a file of a form or the body; fields preset, webhookUrl. requestId, status and totalImages, with 202. Or an image, which is exported: request_id and variations, when that is done. Errors: none; 400 for what is neither.';
 REVOKE ALL ON FUNCTION imgexport.http_upload(text, text, text, text[], text[], bytea[]) FROM PUBLIC;
@@ -151,7 +173,7 @@ COMMENT ON FUNCTION imgexport.http_images(text[], text[], bytea[]) IS
     'The images of a form: its files, in their order. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_images(text[], text[], bytea[]) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.http_process(path text, query text, type text, names text[],
+CREATE FUNCTION imgexport.http_process_as(caller regrole, path text, query text, type text, names text[],
         files text[], parts bytea[]) RETURNS imgexport.http_answer
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -179,10 +201,17 @@ BEGIN
             'Send it as a file of multipart/form-data, or as the body.');
     END IF;
     INSERT INTO imgexport.batch (batch_id, total) VALUES (batch, total);
+    PERFORM imgexport.give_batch(batch, imgexport.bind_label(caller));
     RETURN imgexport.http_later(CASE WHEN path ~ '/batch/?$' THEN 'batch ' ELSE 'process ' END || batch, 10);
 EXCEPTION WHEN invalid_parameter_value OR character_not_in_repertoire THEN
     RETURN imgexport.http_error(400, SQLERRM);
 END $$;
+COMMENT ON FUNCTION imgexport.http_process_as(regrole, text, text, text, text[], text[], bytea[]) IS
+    'What imgexport.http_process does for a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_process_as(regrole, text, text, text, text[], text[], bytea[]) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_process(path text, query text, type text, names text[], files text[], parts bytea[]) RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_process(text, text, text, text[], text[], bytea[]) IS
     'POST /process, /process/batch: images of a form, or one as the body, through the queue; fields preset, default process, store, and analysis: a service of that kind, default the only one there is, none for none. Answered when all are done: filename, path, metadata, ai_analysis, optimized_path, thumbnail_path, warnings of each. Errors: none; 400.';
 REVOKE ALL ON FUNCTION imgexport.http_process(text, text, text, text[], text[], bytea[]) FROM PUBLIC;
@@ -210,7 +239,7 @@ COMMENT ON FUNCTION imgexport.processed_json(uuid) IS
     'What became of each image of a batch that was posted. Errors: IX001 a source that is damaged where its metadata are.';
 REVOKE ALL ON FUNCTION imgexport.processed_json(uuid) FROM PUBLIC;
 
-CREATE FUNCTION imgexport.http_again(more text) RETURNS imgexport.http_answer
+CREATE FUNCTION imgexport.http_again_as(caller regrole, more text) RETURNS imgexport.http_answer
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -221,7 +250,11 @@ DECLARE
     results jsonb;
     good int;
 BEGIN
-    SELECT min(j.created_at) INTO started FROM imgexport.job j WHERE j.batch_id = batch;
+    SELECT min(j.created_at) INTO started FROM imgexport.job j
+    WHERE j.batch_id = batch AND imgexport.may_see(caller, j.owner);
+    IF started IS NULL THEN
+        RETURN imgexport.http_error(404, 'there is no such request');
+    END IF;
     IF EXISTS (SELECT FROM imgexport.job j
                WHERE j.batch_id = batch AND j.state IN ('pending', 'processing')) THEN
         -- Short waits first, so that small images are not kept waiting; then seldom.
@@ -247,6 +280,12 @@ BEGIN
     RETURN imgexport.http_json(CASE WHEN good = 1 THEN 200 ELSE 422 END,
                                results->0 || jsonb_build_object('requestId', batch));
 END $$;
+COMMENT ON FUNCTION imgexport.http_again_as(regrole, text) IS
+    'What imgexport.http_again does for a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_again_as(regrole, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_again(more text) RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_again(text) IS
     'An answer that was not ready before. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.http_again(text) FROM PUBLIC;
@@ -286,7 +325,7 @@ REVOKE ALL ON FUNCTION imgexport.http_metadata(text, text, text, text[], text[],
 
 -- The product-photo service: JSON in, and images in base64 out.
 
-CREATE FUNCTION imgexport.http_process_image(path text, query text, type text, names text[],
+CREATE FUNCTION imgexport.http_process_image_as(caller regrole, path text, query text, type text, names text[],
         files text[], parts bytea[]) RETURNS imgexport.http_answer
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -319,14 +358,20 @@ BEGIN
     batch := imgexport.submit(source => image, preset => 'product', recipe => imgexport.product_recipe(options),
                               store => store, priority => 10, max_attempts => 2,
                               metadata => jsonb_build_object('filename', request->>'filename'));
+    PERFORM imgexport.give_batch(batch, imgexport.bind_label(caller));
     RETURN imgexport.http_later('product ' || batch, 20);
 EXCEPTION WHEN invalid_parameter_value OR invalid_text_representation THEN
     RETURN imgexport.http_error(400, SQLERRM);
 END $$;
+COMMENT ON FUNCTION imgexport.http_process_image_as(regrole, text, text, text, text[], text[], bytea[]) IS
+    'What imgexport.http_process_image does for a role that calls it. Errors: the same.';
+REVOKE ALL ON FUNCTION imgexport.http_process_image_as(regrole, text, text, text, text[], text[], bytea[]) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.http_process_image(path text, query text, type text, names text[], files text[], parts bytea[]) RETURNS imgexport.http_answer
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.http_process_image(text, text, text, text[], text[], bytea[]) IS
     'POST /process-image: JSON of image_base64, filename, options as in imgexport.product_recipe, store among them, upload_to_storage. The preset product: processed, grid and detail in base64, metadata, storage_urls. Errors: none; 400, 422.';
-REVOKE ALL ON FUNCTION imgexport.http_process_image(text, text, text, text[], text[], bytea[])
-    FROM PUBLIC;
+REVOKE ALL ON FUNCTION imgexport.http_process_image(text, text, text, text[], text[], bytea[]) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.http_product(batch uuid) RETURNS imgexport.http_answer
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -343,7 +388,7 @@ BEGIN
     IF job.state <> 'completed' THEN
         RETURN imgexport.http_error(422, job.error);
     END IF;
-    SELECT jsonb_object_agg(i.name, imgexport.to_base64(imgexport.own_bytes(i.image_id))),
+    SELECT jsonb_object_agg(i.name, imgexport.to_base64(imgexport.image_bytes(i.image_id))),
            jsonb_object_agg(i.name, imgexport.url(i.image_id)), bool_or(i.store <> 'table'),
            jsonb_agg(jsonb_build_array(i.width, i.height)) FILTER (WHERE i.name = 'processed')->0
     INTO images, urls, stored, size

@@ -12,14 +12,11 @@ BEGIN
                     imgexport.http_variant, imgexport.http_metrics, imgexport.http_gallery
                     TO %s', role);
     IF uploads THEN
-        EXECUTE format('CALL imgexport.grant_access(%L)', role);
         EXECUTE format('GRANT EXECUTE ON FUNCTION imgexport.http_upload, imgexport.http_process,
                         imgexport.http_metadata, imgexport.http_process_image, imgexport.http_again,
-                        imgexport.http_product, imgexport.http_json, imgexport.http_error,
-                        imgexport.http_later, imgexport.http_upload_image, imgexport.variation_recipe, imgexport.exports_json, imgexport.http_field, imgexport.http_images,
-                        imgexport.processed_json, imgexport.own_bytes, imgexport.source_path, imgexport.new_id TO %s', role);
+                        imgexport.http_json, imgexport.http_error, imgexport.http_images TO %s', role);
     END IF;
 END $$;
 COMMENT ON PROCEDURE imgexport.grant_delivery(regrole, boolean) IS
-    'Let the role of imgexport-httpd call what it serves, and read no table. uploads: it may hand in jobs as well, as imgexport.grant_access lets a role (default true); without, what is posted is refused. Errors: 42501 the caller may not grant.';
+    'Let the role of imgexport-httpd call the functions that answer requests; it cannot read or write any table. uploads: those that take what is posted too, whose jobs are the role''s (default true); without, they are refused. imgexport.revoke_access takes it all back. Errors: 42501 the caller may not grant.';
 REVOKE ALL ON PROCEDURE imgexport.grant_delivery(regrole, boolean) FROM PUBLIC;
