@@ -28,6 +28,7 @@
 
 #include "queue/wake.h"
 #include "queue/worker.h"
+#include "settings.h"
 
 PG_FUNCTION_INFO_V1(imgexport_this_place);
 PG_FUNCTION_INFO_V1(imgexport_is_restoring);
@@ -35,8 +36,42 @@ PG_FUNCTION_INFO_V1(imgexport_mute_triggers);
 PG_FUNCTION_INFO_V1(imgexport_is_dormant);
 PG_FUNCTION_INFO_V1(imgexport_end_dormancy);
 
+/* What is so nearly always, and costs little to ask. */
+static WorkerStatement at_home_statement = {
+	"SELECT FROM imgexport.installation i WHERE i.system_identifier = $1 AND i.database = $2"
+	" AND NOT EXISTS (SELECT FROM imgexport.restore_mark)",
+	2,
+	{INT8OID, OIDOID},
+	NULL};
+
 static WorkerStatement why_statement = {
 	"SELECT imgexport.why_dormant()", 0, {InvalidOid}, NULL};
+
+static bool
+is_at_home(void)
+{
+	Datum values[] = {Int64GetDatum((int64) GetSystemIdentifier()),
+					  ObjectIdGetDatum(MyDatabaseId)};
+	bool found;
+
+	if (settings.installation[0] != '\0')
+		return false;
+	found = worker_execute(&at_home_statement, values, NULL) > 0;
+	SPI_freetuptable(SPI_tuptable);
+	return found;
+}
+
+/* NULL: nothing speaks against it. */
+static char *
+why_dormant(void)
+{
+	char *reason;
+
+	worker_execute(&why_statement, NULL, NULL);
+	reason = worker_text(0, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return reason;
+}
 
 /* How often this database was woken so far: a decision that is older does not stand. */
 static uint64
@@ -76,9 +111,7 @@ installation_require(void)
 	uint64 wakes = wakes_now();
 	char *reason;
 
-	worker_execute(&why_statement, NULL, NULL);
-	reason = worker_text(0, 1);
-	SPI_freetuptable(SPI_tuptable);
+	reason = is_at_home() ? NULL : why_dormant();
 	SPI_tuptable = rows;
 	SPI_processed = processed;
 	if (reason == NULL)

@@ -128,7 +128,7 @@ tell_worker(const AfterCommand *after)
 	if (after->wake_at_commit)
 		wake_at_commit();
 	if (after->created[0] != '\0')
-		wake_database(get_database_oid(after->created, true), false);
+		wake_created_at_commit(get_database_oid(after->created, true));
 }
 
 /* An update of the extension waits for the worker's transaction, and then the worker for it. */

@@ -22,6 +22,9 @@ static bool pending = false;
 /* And it may have ended what kept the database dormant. */
 static bool revived = false;
 
+/* And it has made this database, perhaps from a template with jobs in it. */
+static Oid created = InvalidOid;
+
 /* And it has cancelled some that may have begun. */
 static bool cancelled = false;
 
@@ -96,6 +99,8 @@ on_transaction_end(XactEvent event, void *argument)
 			if (revived)
 				end_dormancy(MyDatabaseId);
 			wake_database(MyDatabaseId, event == XACT_EVENT_PREPARE);
+			if (OidIsValid(created))
+				wake_database(created, false);
 			break;
 		case XACT_EVENT_ABORT:
 			break;
@@ -105,6 +110,7 @@ on_transaction_end(XactEvent event, void *argument)
 	pending = false;
 	cancelled = false;
 	revived = false;
+	created = InvalidOid;
 }
 
 /* Called once, from _PG_init. */
@@ -119,6 +125,14 @@ void
 wake_at_commit(void)
 {
 	pending = true;
+}
+
+/* Wake a database's worker when the transaction that makes it commits: nobody finds it before. */
+void
+wake_created_at_commit(Oid database)
+{
+	pending = true;
+	created = database;
 }
 
 /* The same, and though it was dormant: what made it so may have changed. */

@@ -8,6 +8,7 @@
 void wake_define(void);
 void wake_database(Oid database, bool recheck);
 void wake_at_commit(void);
+void wake_created_at_commit(Oid database);
 void wake_dormant_at_commit(void);
 
 #endif

@@ -234,7 +234,7 @@ BEGIN
     FROM imgexport.job j LEFT JOIN imgexport.queue q ON q.name = j.queue
     WHERE j.batch_id = batch_id AND j.state IN ('pending', 'processing')
       AND (imgexport.is_own_change(j.xmin) OR imgexport.is_own_change(j.xmax)
-           OR j.state = 'pending' AND (q.paused OR j.run_at > coalesce(give_up, '4000-01-01')))
+           OR j.state = 'pending' AND (q.paused OR j.run_at > coalesce(give_up, 'infinity')))
     ORDER BY 5 DESC, 3 DESC, j.job_id LIMIT 1;
     IF job.is_own THEN
         reason := format('job %s was submitted, changed or locked by this transaction, so that no worker can have it', job.job_id);

@@ -116,13 +116,21 @@ removals_done($node);
 ok(-e "$folder/files/old.png", 'F8.3: but may be anybody\'s and so is not removed');
 unlink "$folder/files/old.png";
 
-# A copy on another server.
+# A copy on another server, where roles have other OIDs, and one does not exist.
+ask($node, "CREATE ROLE anna; CREATE ROLE gone; CALL imgexport.grant_access('anna'); CALL imgexport.grant_access('gone')");
+ask($node, "SET ROLE $_; INSERT INTO imgexport.job (source_url, run_at) VALUES ('$url/dune.jpg', now() + interval '1 day')") foreach qw(anna gone);
+ask($other, 'CREATE ROLE first; CREATE ROLE second; CREATE ROLE anna');
 ask($node, "INSERT INTO imgexport.job (source_url, outputs, run_at) VALUES ('$url/dune.jpg', '$outputs', now() + interval '1 day')");
 my $base = $node->backup_dir;
 mkdir $base;
 command_ok([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-Fc', '-f', "$base/dump", 'postgres' ], 'pg_dump');
 ask($other, 'CREATE DATABASE copy TEMPLATE template0');
-command_ok([ 'pg_restore', '-e', '-h', $other->host, '-p', $other->port, '-d', 'copy', "$base/dump" ], 'pg_restore on another server');
+command_ok([ 'pg_restore', '-e', '--no-privileges', '-h', $other->host, '-p', $other->port, '-d', 'copy', "$base/dump" ], 'pg_restore on another server');
+ask($other, "CALL imgexport.grant_access('anna'); CALL imgexport.grant_access('first')", 'copy');
+is(ask($other, "SET ROLE anna; SELECT count(*), min(owner) FROM imgexport.job", 'copy'), '1|anna', 'F3.6: an owner has its rows in a copy, by the name of its role');
+is(ask($other, "SET ROLE first; SELECT count(*) FROM imgexport.job", 'copy'), 0, 'F3.6: another role has none, whatever its OID');
+is(ask($other, "SELECT count(*) FROM imgexport.job WHERE owner = 'gone'", 'copy'), 1, 'F3.6: rows of a role that does not exist are not lost');
+ask($other, "DELETE FROM imgexport.job WHERE owner IN ('anna', 'gone')", 'copy');
 ask($other, "UPDATE imgexport.job SET run_at = now() WHERE state = 'pending'; UPDATE imgexport.schedule SET next_run = now() - interval '1 h' WHERE name = 'expire-images';
 	INSERT INTO imgexport.delivery (batch_id, url, event) SELECT batch_id, '$url/hook/copy', 'batch.completed' FROM imgexport.batch LIMIT 1;
 	UPDATE imgexport.image SET expires_at = now()", 'copy');
@@ -153,7 +161,7 @@ is(objects(), $before, 'F3.2: but its own');
 
 # Adopted as the original: what was deleted before is not removed, unless that is wanted.
 ask($other, 'CREATE DATABASE heir TEMPLATE template0');
-command_ok([ 'pg_restore', '-e', '-h', $other->host, '-p', $other->port, '-d', 'heir', "$base/dump" ], 'another copy');
+command_ok([ 'pg_restore', '-e', '-h', $other->host, '-p', $other->port, '-d', 'heir', '--no-privileges', "$base/dump" ], 'another copy');
 ask($other, "DELETE FROM imgexport.image WHERE store = 'files'", 'heir');
 dormant($other, 'heir');
 ask($other, 'CALL imgexport.adopt()', 'heir');
