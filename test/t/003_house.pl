@@ -44,6 +44,49 @@ find(
 is_deeply(\@wrong, [], 'folders include only what lies below them');
 is_deeply(\@forbidden, [], 'no server header in a helper program, no library in the server');
 
+# What a task, a call or an item of an outbox keeps is made in its memory: by a function that is told whose it
+# is (its name ends with _in, or an argument names the owner or a context), or where the context was switched.
+my %keeps;
+my @homeless;
+foreach my $file (map { glob } qw(src/queue/*.[ch] src/image/*.h src/helper/*.h))
+{
+	my $text = slurp_file($file);
+
+	while ($text =~ /^(?:typedef )?struct (\w*)\s*\{(.*?)^\}/msg)
+	{
+		my ($type, $members) = ($1, $2);
+		$keeps{$type}{$_} = 1 foreach $members =~ /^\s+(?:const )?(?:struct )?(?:\w+ \*+|StringInfo )(\w+)(?:\[[^]]*\])?;/mg;
+	}
+}
+# These are filled in on the stack of who asks.
+delete @keeps{qw(Request QueueRoom)};
+# They make nothing in memory, or nothing but descriptors, or have a context of their own.
+my $harmless = qr/(?:strlen|strchr|bulk_of|bulk_dup|transfer_start|worker_start_helper|MemoryContext\w*|(?:UUIDP|TimestampTz|Int32|Int64|Bool|Pointer)GetDatum)/;
+foreach my $file (glob 'src/queue/*.c')
+{
+	my $text = slurp_file($file);
+
+	$text =~ s{/\*.*?\*/}{}gs;
+	while ($text =~ /^(\w+)(\([^;{}]*\)\n\{\n.*?)^\}/msg)
+	{
+		my ($function, $body) = ($1, $2);
+
+		while ($body =~ /(\w+)->(\w+)(?:\[[^\]]*\])?\s*=(?!=)\s*([^;]*);/g)
+		{
+			my ($holder, $member, $value, $before) = ($1, $2, $3, substr($body, 0, $-[0]));
+			my ($type) = $body =~ /\b(\w+) \*$holder\b/;
+			my ($call) = $value =~ s/\bsizeof\b//gr =~ /\b([a-z_A-Z]\w*)\(/;
+
+			next if !$keeps{ $type // '' }{$member} || !defined $call || $call =~ /^$harmless$|_in$/;
+			next if $value =~ s/CurrentMemoryContext//gr =~ /context|owner\b/i || $before =~ /MemoryContextSwitchTo\((?!before)/;
+			# It was made in the same breath as what it is part of.
+			next if $before =~ /\b$holder = (?:palloc|CopyErrorData)/;
+			push @homeless, "$file, $function: $holder->$member";
+		}
+	}
+}
+is_deeply(\@homeless, [], 'what the worker keeps belongs to somebody');
+
 my @sources = map { glob } qw(src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] test/*/*.[ch] bench/*.c);
 is(system('clang-format', '--dry-run', '--Werror', @sources), 0, 'all C is laid out by .clang-format');
 
