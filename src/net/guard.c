@@ -15,29 +15,56 @@
 
 #define MAPPED_BITS 96
 
-/* Networks that a public web server is never in, with where that is written. */
-static const char *const refused[] = {
-	"0.0.0.0/8",	   /* RFC 1122, 3.2.1.3: this network */
-	"10.0.0.0/8",	   /* RFC 1918: private */
-	"100.64.0.0/10",   /* RFC 6598: shared by carriers */
-	"127.0.0.0/8",	   /* RFC 1122, 3.2.1.3: loopback */
-	"169.254.0.0/16",  /* RFC 3927: link-local, and clouds' metadata */
-	"172.16.0.0/12",   /* RFC 1918 */
-	"192.0.0.0/24",	   /* RFC 6890: protocol assignments */
-	"192.0.2.0/24",	   /* RFC 5737: documentation */
-	"192.88.99.0/24",  /* RFC 7526: 6to4 relays */
+/*
+ * An address has to be global unicast (RFC 4291, 2.4 and IANA's list of address spaces) ...
+ * NAT64's well-known prefix is how a network without IPv4 reaches the rest of it.
+ */
+static const char *const global[] = {
+	"0.0.0.0/0",	/* what is left of it after the special blocks */
+	"2000::/3",		/* IANA IPv6 Global Unicast */
+	"64:ff9b::/96", /* RFC 6052: NAT64 */
+};
+
+/*
+ * ... and outside every block of IANA's two registries of special-purpose addresses (as of
+ * 2025), whatever they say of its reach: no image is served from any of them.  Multicast has
+ * registries of its own.  What is embedded in IPv6 is judged below.
+ */
+static const char *const special[] = {
+	/* iana-ipv4-special-registry */
+	"0.0.0.0/8",	  /* RFC 791, 3.2: this network */
+	"10.0.0.0/8",	  /* RFC 1918: private */
+	"100.64.0.0/10",  /* RFC 6598: shared by carriers */
+	"127.0.0.0/8",	  /* RFC 1122, 3.2.1.3: loopback */
+	"169.254.0.0/16", /* RFC 3927: link-local, and clouds' metadata */
+	"172.16.0.0/12",  /* RFC 1918 */
+	"192.0.0.0/24", /* RFC 6890: protocol assignments, with 192.0.0.0/29 .8 .9 .10 .170 .171 */
+	"192.0.2.0/24", /* RFC 5737: documentation */
+	"192.31.196.0/24", /* RFC 7535: AS112 */
+	"192.52.193.0/24", /* RFC 7450: AMT */
+	"192.88.99.0/24",  /* RFC 7526: 6to4 relays, with 192.88.99.2/32 */
 	"192.168.0.0/16",  /* RFC 1918 */
+	"192.175.48.0/24", /* RFC 7534: AS112 */
 	"198.18.0.0/15",   /* RFC 2544: benchmarks */
 	"198.51.100.0/24", /* RFC 5737 */
 	"203.0.113.0/24",  /* RFC 5737 */
-	"224.0.0.0/4",	   /* RFC 5771: multicast */
-	"240.0.0.0/4",	   /* RFC 1112, 4: reserved, and broadcast */
-	"::/96",		   /* RFC 4291: unspecified, loopback, IPv4-compatible */
-	"64:ff9b:1::/48",  /* RFC 8215: local translation */
+	"240.0.0.0/4",	   /* RFC 1112, 4: reserved, with 255.255.255.255/32 */
+	/* not in the registry */
+	"224.0.0.0/4",		/* RFC 5771: multicast */
+	"168.63.129.16/32", /* Azure's virtual public address of its hosts */
+	/* iana-ipv6-special-registry, inside what is global */
+	"2001::/23",	 /* RFC 2928: protocol assignments, with Teredo, ORCHID, AMT, benchmarks */
+	"2001:db8::/32", /* RFC 3849: documentation */
+	"2620:4f:8000::/48", /* RFC 7534: AS112 */
+	"3fff::/20",		 /* RFC 9637: documentation */
+	/* and outside, where the first table refuses them already */
+	"::/128",		   /* RFC 4291: unspecified */
+	"::1/128",		   /* RFC 4291: loopback */
+	"::/96",		   /* RFC 4291, 2.5.5.1: IPv4-compatible */
+	"::ffff:0:0:0/96", /* RFC 2765: IPv4-translated */
+	"64:ff9b:1::/48",  /* RFC 8215: local NAT64 */
 	"100::/64",		   /* RFC 6666: discard */
-	"2001::/23",	   /* RFC 2928: protocol assignments, Teredo among them */
-	"2001:db8::/32",   /* RFC 3849: documentation */
-	"3fff::/20",	   /* RFC 9637: documentation */
+	"100:0:0:1::/64",  /* RFC 9780: dummy */
 	"5f00::/16",	   /* RFC 9602: segment routing */
 	"fc00::/7",		   /* RFC 4193: unique local */
 	"fe80::/10",	   /* RFC 4291: link-local */
@@ -45,16 +72,26 @@ static const char *const refused[] = {
 	"ff00::/8",		   /* RFC 4291: multicast */
 };
 
-/* IPv6 networks whose addresses hold an IPv4 address that they stand for. */
+/*
+ * IPv6 addresses that stand for an IPv4 address, which has to be allowed as well: those of a
+ * network, and by their interface those of ISATAP, under any network.
+ */
 static const struct
 {
 	const char *network;
 	int offset; /* of the IPv4 address, in bytes */
 } embedding[] = {
-	{"64:ff9b::/96", 12},	 /* RFC 6052: NAT64 */
-	{"2002::/16", 2},		 /* RFC 3056: 6to4 */
-	{"::ffff:0:0:0/96", 12}, /* RFC 2765: SIIT */
+	{"64:ff9b::/96", 12}, /* RFC 6052: NAT64 */
+	{"2002::/16", 2},	  /* RFC 3056: 6to4 */
 };
+
+/* RFC 5214, 6.1: the interface of ISATAP, 0000:5efe or 0200:5efe and then the IPv4 address. */
+static bool
+is_isatap(const unsigned char address[16])
+{
+	return (address[8] & 0xfc) == 0 && address[9] == 0 && address[10] == 0x5e &&
+		   address[11] == 0xfe;
+}
 
 static void
 map_ipv4(const unsigned char ipv4[4], unsigned char address[16])
@@ -115,13 +152,22 @@ contains(const Network *network, const unsigned char address[16])
 		   ((network->address[bytes] ^ address[bytes]) & (0xff << (8 - bits)) & 0xff) == 0;
 }
 
+/* A row that cannot be read opens nothing ... */
 static bool
-in_text_network(const char *text, const unsigned char address[16])
+is_inside(const char *text, const unsigned char address[16])
 {
 	Network network;
 
-	/* A row that cannot be read must not open what it was to close. */
-	return !parse_network(text, &network) || contains(&network, address);
+	return parse_network(text, &network) && contains(&network, address);
+}
+
+/* ... and closes everything. */
+static bool
+is_outside(const char *text, const unsigned char address[16])
+{
+	Network network;
+
+	return parse_network(text, &network) && !contains(&network, address);
 }
 
 /*
@@ -158,23 +204,51 @@ guard_parse(Guard *guard, const char *networks)
 }
 
 static bool
-allows_bytes(const Guard *guard, const unsigned char address[16])
+is_global(const unsigned char address[16])
+{
+	for (size_t i = 0; i < sizeof global / sizeof global[0]; i++)
+		if (is_inside(global[i], address))
+			return true;
+	return false;
+}
+
+static bool
+is_special(const unsigned char address[16])
+{
+	for (size_t i = 0; i < sizeof special / sizeof special[0]; i++)
+		if (!is_outside(special[i], address))
+			return true;
+	return false;
+}
+
+static bool allows_bytes(const Guard *guard, const unsigned char address[16]);
+
+/* Is the IPv4 address that an IPv6 address stands for allowed, if there is one? */
+static bool
+allows_embedded(const Guard *guard, const unsigned char address[16])
 {
 	unsigned char inner[16];
 
+	for (size_t i = 0; i < sizeof embedding / sizeof embedding[0]; i++)
+		if (!is_outside(embedding[i].network, address))
+		{
+			map_ipv4(address + embedding[i].offset, inner);
+			if (!allows_bytes(guard, inner))
+				return false;
+		}
+	if (!is_isatap(address))
+		return true;
+	map_ipv4(address + 12, inner);
+	return allows_bytes(guard, inner);
+}
+
+static bool
+allows_bytes(const Guard *guard, const unsigned char address[16])
+{
 	for (int i = 0; i < guard->count; i++)
 		if (contains(&guard->allowed[i], address))
 			return true;
-	for (size_t i = 0; i < sizeof embedding / sizeof embedding[0]; i++)
-		if (in_text_network(embedding[i].network, address))
-		{
-			map_ipv4(address + embedding[i].offset, inner);
-			return allows_bytes(guard, inner);
-		}
-	for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
-		if (in_text_network(refused[i], address))
-			return false;
-	return true;
+	return is_global(address) && !is_special(address) && allows_embedded(guard, address);
 }
 
 /* May a connection be made to this address?  What is neither IPv4 nor IPv6 may not. */
