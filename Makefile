@@ -124,6 +124,7 @@ build/test/%: test/%.c $(SHARED_OBJECTS) $(wildcard test/unit/*.h)
 		$(filter %.c %.o,$^) -o $@ $(PROGRAM_LDFLAGS) $(shell pkg-config --libs $(PACKAGES))
 build/test/%: PACKAGES = libseccomp
 build/test/unit/guard_test: build/net/guard.o
+build/test/unit/sandbox_test: build/net/readable.o
 build/test/unit/codec_test: test/unit/codec_client.c | build/imgexport-codec
 build/test/unit/codec_test: PACKAGES = vips libseccomp
 

@@ -12,31 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "net/readable.h"
 #include "net/transfer.h"
 #include "sandbox/program.h"
 #include "wire/exit.h"
 #include "wire/frame.h"
-
-/* What resolving a name and checking a certificate read. */
-static const char *readable[] = {"/etc/resolv.conf",
-								 "/run/systemd/resolve",
-								 "/etc/hosts",
-								 "/etc/host.conf",
-								 "/etc/nsswitch.conf",
-								 "/etc/gai.conf",
-								 "/etc/services",
-								 "/etc/protocols",
-								 "/etc/ssl",
-								 "/etc/ca-certificates",
-								 "/usr/share/ca-certificates",
-								 "/usr/local/share/ca-certificates",
-								 "/usr/lib",
-								 "/lib",
-								 "/etc/ld.so.cache",
-								 "/dev/null",
-								 "/dev/urandom",
-								 NULL,
-								 NULL};
 
 typedef struct Program
 {
@@ -83,7 +63,7 @@ flush_replies(void)
 	}
 }
 
-/* Queue an answer; fd is duplicated, -1 is none. */
+/* Queue an answer; fd becomes the answer's to close, -1 is none. */
 static void
 reply(FrameType type, uint32_t id, const Packer *packer, int fd)
 {
@@ -94,7 +74,7 @@ reply(FrameType type, uint32_t id, const Packer *packer, int fd)
 	queued->next = NULL;
 	queued->type = type;
 	queued->id = id;
-	queued->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	queued->fd = fd;
 	queued->size = packer->used;
 	memcpy(queued->body, packer->data, packer->used);
 	*replies_end = queued;
@@ -102,6 +82,7 @@ reply(FrameType type, uint32_t id, const Packer *packer, int fd)
 	flush_replies();
 }
 
+/* The body of a transfer that went well goes with its answer. */
 static void
 reply_result(uint32_t id, const TransferResult *result, int body)
 {
@@ -153,12 +134,17 @@ remove_transfer(Transfer *transfer)
 	transfer_free(transfer);
 }
 
+/* Every request is answered once, also one that nobody waits for any more. */
 static void
 cancel(uint32_t id)
 {
 	for (Transfer *transfer = program.transfers; transfer != NULL; transfer = transfer->next)
 		if (transfer->id == id)
 		{
+			TransferResult result;
+
+			transfer_cancel(&result);
+			reply_result(id, &result, -1);
 			remove_transfer(transfer);
 			return;
 		}
@@ -199,18 +185,16 @@ complete(Transfer *transfer, CURLcode code)
 {
 	TransferResult result = {0};
 
-	if (code == CURLE_OK && transfer->refusal == 0)
+	/* Where it leads holds whatever becomes of the body after it. */
+	if (transfer->refusal == 0 && transfer_next_hop(transfer, &result))
 	{
-		if (transfer_next_hop(transfer, &result))
-		{
-			curl_multi_remove_handle(program.multi, transfer->easy);
-			curl_multi_add_handle(program.multi, transfer->easy);
-			return;
-		}
+		curl_multi_remove_handle(program.multi, transfer->easy);
+		curl_multi_add_handle(program.multi, transfer->easy);
+		return;
 	}
 	if (!result.failed)
 		transfer_finish(transfer, code, &result);
-	reply_result(transfer->id, &result, transfer->body);
+	reply_result(transfer->id, &result, result.failed ? -1 : transfer_take_body(transfer));
 	remove_transfer(transfer);
 }
 
@@ -290,11 +274,11 @@ run(void)
 int
 main(int argc, char **argv)
 {
-	SandboxProfile profile = {.network = true, .readable = (const char *const *) readable};
+	SandboxProfile profile = {.network = true};
 	SandboxState sandbox;
 
 	program.arguments = program_start(argc, argv);
-	readable[sizeof readable / sizeof readable[0] - 2] = program.arguments.ca_file;
+	profile.readable = net_readable(program.arguments.ca_file);
 	fcntl(WIRE_SOCKET_FD, F_SETFL, O_NONBLOCK);
 	warm_up();
 	sandbox_enter(&profile, program.arguments.sandbox, &sandbox);

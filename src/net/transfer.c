@@ -4,6 +4,14 @@
  *
  * Redirects are followed here and not by libcurl, so that each hop passes the same
  * checks as the first.  A callback of libcurl does nothing but note why it stops.
+ *
+ * The status decides: what it says holds whatever becomes of the body after it, unless it
+ * is a success of which the body is wanted.
+ *
+ * A request whose method is not idempotent (RFC 9110, 9.2.2) is sent once.  libcurl would
+ * send it again by itself where a kept connection ends without an answer, where HTTP/2
+ * refuses a stream, and after a 417: so it has a connection of its own, HTTP/1.1, and does
+ * not ask first.
  */
 #include <arpa/inet.h>
 #include <stdarg.h>
@@ -17,6 +25,9 @@
 #include "wire/memfd.h"
 
 #define MAX_HEADER_BYTES (256 * 1024)
+
+/* Of a body that nobody wants so much is read, so that its connection can be kept. */
+#define MAX_UNWANTED_BYTES (64 * 1024)
 
 /* How libcurl's errors count; what is not listed may pass by itself. */
 static const struct
@@ -34,6 +45,7 @@ static const struct
 	{CURLE_SSL_CONNECT_ERROR, FAILURE_TRANSFER, "could not set up TLS with"},
 	{CURLE_PEER_FAILED_VERIFICATION, FAILURE_TRANSFER_FINAL, "certificate is not trusted of"},
 	{CURLE_SSL_CACERT_BADFILE, FAILURE_TRANSFER_FINAL, "certificates could not be read for"},
+	{CURLE_OUT_OF_MEMORY, FAILURE_MEMORY, "network process ran out of memory for"},
 	{CURLE_BAD_CONTENT_ENCODING, FAILURE_TRANSFER_FINAL, "compressed body is damaged from"},
 	{CURLE_WEIRD_SERVER_REPLY, FAILURE_TRANSFER_FINAL, "answer is no HTTP from"},
 	{CURLE_UNSUPPORTED_PROTOCOL, FAILURE_ARGUMENT, "protocol is not http or https of"},
@@ -125,13 +137,38 @@ on_request(void *user, char *remote, char *local, int remote_port, int local_por
 	if (guard_allows_text(&transfer->guard, remote))
 	{
 		/* Of a host's addresses one was refused and this one is not. */
-		transfer->connected = true;
 		transfer->refusal = 0;
+		if (transfer->once && transfer->sent)
+			return CURL_PREREQFUNC_ABORT;
+		transfer->connected = true;
+		transfer->sent = true;
 		return CURL_PREREQFUNC_OK;
 	}
 	snprintf(transfer->address, sizeof transfer->address, "%s", remote);
 	transfer->refusal = FAILURE_REFUSED;
 	return CURL_PREREQFUNC_ABORT;
+}
+
+static long
+status_of(const Transfer *transfer)
+{
+	long status = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+	return status;
+}
+
+static bool
+is_success(long status)
+{
+	return status >= 200 && status <= 299;
+}
+
+/* Is the body wanted whole?  Of an error only the beginning is, to be quoted. */
+static bool
+wants_body(const Transfer *transfer)
+{
+	return transfer->keeps_body && is_success(status_of(transfer));
 }
 
 /* Bytes as they are after decompression: that is where a bomb shows its size. */
@@ -140,12 +177,13 @@ on_body(char *data, size_t unit, size_t count, void *user)
 {
 	Transfer *transfer = user;
 	size_t size = unit * count;
+	bool wanted = wants_body(transfer);
+	uint64_t room = (wanted ? transfer->max_bytes : MAX_UNWANTED_BYTES) - transfer->received;
 
-	if (transfer->max_bytes == 0)
-		return size;
-	if (size > transfer->max_bytes - transfer->received)
+	if (size > room)
 	{
-		transfer->refusal = FAILURE_LIMIT;
+		transfer->enough = !wanted;
+		transfer->refusal = wanted ? FAILURE_LIMIT : 0;
 		return 0;
 	}
 	transfer->received += size;
@@ -157,17 +195,45 @@ on_body(char *data, size_t unit, size_t count, void *user)
 	return size;
 }
 
+/* The size that a line of headers announces; UINT64_MAX: more than fits, 0: it is another line. */
+static uint64_t
+announced_size(const char *line, size_t size)
+{
+	static const char name[] = "content-length:";
+	size_t at = sizeof name - 1;
+	uint64_t length = 0;
+
+	if (size < at || strncasecmp(line, name, at) != 0)
+		return 0;
+	while (at < size && (line[at] == ' ' || line[at] == '\t'))
+		at++;
+	for (; at < size && line[at] >= '0' && line[at] <= '9'; at++)
+	{
+		uint64_t digit = (uint64_t) (line[at] - '0');
+
+		if (length > (UINT64_MAX - digit) / 10)
+			return UINT64_MAX;
+		length = length * 10 + digit;
+	}
+	return length;
+}
+
+/* Headers: not without end, and what they announce has to fit before any of it comes. */
 static size_t
 on_header(char *data, size_t unit, size_t count, void *user)
 {
 	Transfer *transfer = user;
 	size_t size = unit * count;
 
-	(void) data;
 	transfer->header_bytes += size;
 	if (transfer->header_bytes > MAX_HEADER_BYTES)
 	{
 		transfer->refusal = FAILURE_TRANSFER_FINAL;
+		return 0;
+	}
+	if (wants_body(transfer) && announced_size(data, size) > transfer->max_bytes)
+	{
+		transfer->refusal = FAILURE_LIMIT;
 		return 0;
 	}
 	return size;
@@ -193,7 +259,7 @@ on_rewind(void *user, curl_off_t offset, int origin)
 {
 	Transfer *transfer = user;
 
-	if (origin != SEEK_SET)
+	if (origin != SEEK_SET || transfer->once)
 		return CURL_SEEKFUNC_FAIL;
 	transfer->uploaded = (uint64_t) offset;
 	return CURL_SEEKFUNC_OK;
@@ -206,6 +272,7 @@ check_url(Transfer *transfer, TransferResult *result)
 	char *scheme = NULL;
 	char *host = NULL;
 	char *user = NULL;
+	char *password = NULL;
 	bool good = false;
 
 	if (curl_url_get(transfer->url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
@@ -213,19 +280,21 @@ check_url(Transfer *transfer, TransferResult *result)
 		fail(result, FAILURE_ARGUMENT, "URL has no host");
 	else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
 		fail(result, FAILURE_ARGUMENT, "URL must be http or https, not %.20s", scheme);
-	else if (curl_url_get(transfer->url, CURLUPART_USER, &user, 0) == CURLUE_OK)
+	else if (curl_url_get(transfer->url, CURLUPART_USER, &user, 0) == CURLUE_OK ||
+			 curl_url_get(transfer->url, CURLUPART_PASSWORD, &password, 0) == CURLUE_OK)
 		fail(result, FAILURE_ARGUMENT, "URL must not have a user or password");
 	else if (!guard_host_matches(host, transfer->allowed_hosts))
 	{
 		fail(result, FAILURE_REFUSED, "host %.200s is refused", host);
 		snprintf(result->hint, sizeof result->hint,
-				 "imgexport.fetch_allowed_hosts lists those that are not.");
+				 "Add the host to imgexport.fetch_allowed_hosts to allow it.");
 	}
 	else
 		good = true;
 	curl_free(scheme);
 	curl_free(host);
 	curl_free(user);
+	curl_free(password);
 	return good;
 }
 
@@ -260,32 +329,44 @@ set_options(Transfer *transfer, const char *ca_file)
 }
 
 static bool
+add_header(Transfer *transfer, const char *line)
+{
+	struct curl_slist *longer = curl_slist_append(transfer->headers, line);
+
+	if (longer != NULL)
+		transfer->headers = longer;
+	return longer != NULL;
+}
+
+/* Those of the request; and what is sent goes without asking first whether it may. */
+static bool
 set_headers(Transfer *transfer, const char *headers)
 {
 	char *lines = strdup(headers);
 	char *rest = lines;
 	char *line;
-	bool good = lines != NULL;
+	bool good = lines != NULL && add_header(transfer, "Expect:");
 
 	while (good && (line = strsep(&rest, "\n")) != NULL)
 		if (line[0] != '\0')
-		{
-			struct curl_slist *longer = curl_slist_append(transfer->headers, line);
-
-			good = longer != NULL;
-			if (good)
-				transfer->headers = longer;
-		}
+			good = add_header(transfer, line);
 	free(lines);
 	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
 	return good;
 }
 
-/* What is sent goes as it is, without asking first whether it may. */
 static void
 set_upload(Transfer *transfer, const char *method)
 {
 	CURL *easy = transfer->easy;
+
+	transfer->once = !fetch_is_idempotent(method);
+	if (transfer->once)
+	{
+		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+		curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+		curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+	}
 
 	if (transfer->upload >= 0)
 	{
@@ -376,6 +457,7 @@ transfer_new(uint32_t id, const FetchRequest *request, int upload, const char *c
 	transfer->upload = upload;
 	transfer->upload_length = request->upload_length;
 	transfer->max_bytes = request->max_bytes;
+	transfer->keeps_body = request->max_bytes > 0;
 	transfer->max_redirects = request->max_redirects;
 	transfer->timeout_ms = request->timeout_ms;
 	transfer->connect_timeout_ms = request->connect_timeout_ms;
@@ -386,28 +468,18 @@ transfer_new(uint32_t id, const FetchRequest *request, int upload, const char *c
 	return NULL;
 }
 
-/*
- * After a hop: does the answer send us on?
- *
- * Returns	true when the transfer is to be added again; false when it is over, by its
- *			own end or, with result->failed, by a redirect that is not followed
- */
-bool
-transfer_next_hop(Transfer *transfer, TransferResult *result)
+/* RFC 9110, 15.4: these send a request on to the URL that they give, all others do not. */
+static bool
+is_redirect(long status)
 {
-	char *location = NULL;
+	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
 
-	result->failed = false;
-	if (curl_easy_getinfo(transfer->easy, CURLINFO_REDIRECT_URL, &location) != CURLE_OK ||
-		location == NULL)
-		return false;
-	if (transfer->redirects++ >= transfer->max_redirects)
-	{
-		fail(result, FAILURE_TRANSFER_FINAL, "more than %u redirects", transfer->max_redirects);
-		hint_setting(result, "fetch_max_redirects");
-		return false;
-	}
-	if (curl_url_set(transfer->url, CURLUPART_URL, location, 0) != CURLUE_OK)
+/* Where an answer leads; relative to where it came from, and blanks encoded, as browsers do. */
+static bool
+follow(Transfer *transfer, const char *location, TransferResult *result)
+{
+	if (curl_url_set(transfer->url, CURLUPART_URL, location, CURLU_URLENCODE) != CURLUE_OK)
 	{
 		fail(result, FAILURE_TRANSFER_FINAL, "redirect to a malformed URL");
 		return false;
@@ -420,8 +492,33 @@ transfer_next_hop(Transfer *transfer, TransferResult *result)
 		return false;
 	}
 	transfer->received = 0;
+	transfer->enough = false;
 	set_times(transfer);
 	return true;
+}
+
+/*
+ * After a hop: does the answer send us on?  Only what has nothing to send is sent on.
+ *
+ * Returns	true when the transfer is to be added again; false when it is over, by its
+ *			own end or, with result->failed, by a redirect that is not followed
+ */
+bool
+transfer_next_hop(Transfer *transfer, TransferResult *result)
+{
+	struct curl_header *location = NULL;
+
+	result->failed = false;
+	if (!is_redirect(status_of(transfer)) || transfer->once || transfer->upload >= 0 ||
+		curl_easy_header(transfer->easy, "Location", 0, CURLH_HEADER, -1, &location) !=
+			CURLHE_OK ||
+		location->value[0] == '\0')
+		return false;
+	if (transfer->redirects++ < transfer->max_redirects)
+		return follow(transfer, location->value, result);
+	fail(result, FAILURE_TRANSFER_FINAL, "more than %u redirects", transfer->max_redirects);
+	hint_setting(result, "fetch_max_redirects");
+	return false;
 }
 
 static void
@@ -455,7 +552,7 @@ fail_refused(Transfer *transfer, TransferResult *result, const char *shown)
 			fail(result, FAILURE_REFUSED, "address %s is refused", transfer->address);
 			snprintf(result->detail, sizeof result->detail, "It is where %.150s leads.", shown);
 			snprintf(result->hint, sizeof result->hint,
-					 "imgexport.fetch_allowed_networks lists private networks that are not.");
+					 "Add the network to imgexport.fetch_allowed_networks to allow it.");
 			break;
 		case FAILURE_LIMIT:
 			fail(result, FAILURE_LIMIT, "%s has more than %llu bytes", shown,
@@ -519,6 +616,16 @@ fail_code(Transfer *transfer, TransferResult *result, const char *shown, CURLcod
 			 transfer->curl_message[0] ? transfer->curl_message : curl_easy_strerror(code));
 }
 
+/* What a server sends goes on as ASCII on one line. */
+static void
+copy_printable(char *copy, size_t size, const char *text)
+{
+	snprintf(copy, size, "%s", text);
+	for (; *copy != '\0'; copy++)
+		if (*copy < ' ' || *copy > '~')
+			*copy = '?';
+}
+
 static uint32_t
 time_us(CURL *easy, CURLINFO info)
 {
@@ -536,15 +643,15 @@ succeed(Transfer *transfer, TransferResult *result, const char *shown, long stat
 
 	curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
 	(void) curl_easy_header(transfer->easy, "ETag", 0, CURLH_HEADER, -1, &etag);
-	snprintf(result->etag, sizeof result->etag, "%s", etag ? etag->value : "");
-	snprintf(result->url, sizeof result->url, "%s", shown);
-	snprintf(result->content_type, sizeof result->content_type, "%s", type ? type : "");
+	copy_printable(result->etag, sizeof result->etag, etag ? etag->value : "");
+	copy_printable(result->url, sizeof result->url, shown);
+	copy_printable(result->content_type, sizeof result->content_type, type ? type : "");
 	result->fetched =
 		(Fetched){.http_status = (int) status,
 				  .url = result->url,
 				  .content_type = result->content_type,
 				  .etag = result->etag,
-				  .length = transfer->received,
+				  .length = transfer->keeps_body ? transfer->received : 0,
 				  .redirects = transfer->redirects,
 				  .dns_us = time_us(transfer->easy, CURLINFO_NAMELOOKUP_TIME_T),
 				  .connect_us = time_us(transfer->easy, CURLINFO_CONNECT_TIME_T),
@@ -553,28 +660,68 @@ succeed(Transfer *transfer, TransferResult *result, const char *shown, long stat
 				  .total_us = (uint32_t) ((now_ms() - transfer->started_ms) * 1000)};
 }
 
+/* A success, as far as it is what was asked for. */
+static void
+finish_success(Transfer *transfer, TransferResult *result, const char *shown, long status)
+{
+	/* Whatever was discarded is not the body of anything. */
+	if (!transfer->keeps_body && ftruncate(transfer->body, 0) != 0)
+		fail(result, FAILURE_INTERNAL, "could not discard the body");
+	else if (transfer->keeps_body && status == 206)
+		fail(result, FAILURE_TRANSFER, "server answered with a part of %s, unasked", shown);
+	else if (!memfd_seal(transfer->body))
+		fail(result, FAILURE_INTERNAL, "could not seal the body");
+	else
+		succeed(transfer, result, shown, status);
+}
+
+/* Has the final status come, and is it all that counts? */
+static bool
+status_decides(const Transfer *transfer, long status)
+{
+	return status >= 200 && !(transfer->keeps_body && is_success(status)) &&
+		   transfer->refusal != FAILURE_REFUSED;
+}
+
 /* What a transfer that is over has come to; texts live in the result. */
 void
 transfer_finish(Transfer *transfer, CURLcode code, TransferResult *result)
 {
 	char shown[300];
-	long status = 0;
+	long status = status_of(transfer);
+	bool over = code == CURLE_OK || status_decides(transfer, status);
 
 	result->failed = false;
 	show_url(transfer->url, shown, sizeof shown);
-	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (transfer->refusal != 0)
+	if (over && !is_success(status))
+		fail_status(transfer, result, shown, status);
+	else if (over && transfer->refusal == 0)
+		finish_success(transfer, result, shown, status);
+	else if (transfer->refusal != 0)
 		fail_refused(transfer, result, shown);
 	else if (code == CURLE_OPERATION_TIMEDOUT)
 		fail_timeout(transfer, result, shown);
-	else if (code != CURLE_OK)
-		fail_code(transfer, result, shown, code);
-	else if (status < 200 || status > 299)
-		fail_status(transfer, result, shown, status);
-	else if (!memfd_seal(transfer->body))
-		fail(result, FAILURE_INTERNAL, "could not seal the body");
 	else
-		succeed(transfer, result, shown, status);
+		fail_code(transfer, result, shown, code);
+	/* It may have been done, as far as anybody knows. */
+	result->failure.sent = result->failed && transfer->sent && status < 200;
+}
+
+/* What is said of a transfer that was given up. */
+void
+transfer_cancel(TransferResult *result)
+{
+	fail(result, FAILURE_TRANSFER, "transfer was canceled");
+}
+
+/* The body's memfd, the caller's from here on. */
+int
+transfer_take_body(Transfer *transfer)
+{
+	int body = transfer->body;
+
+	transfer->body = -1;
+	return body;
 }
 
 void

@@ -34,6 +34,10 @@ struct Transfer
 	uint32_t connect_timeout_ms;
 	long long started_ms;
 	bool connected;		 /* of the hop under way: the request could be sent */
+	bool once;			 /* its method is not idempotent: it is sent once and never again */
+	bool sent;			 /* bytes of the request may have left */
+	bool keeps_body;	 /* the body matters, not the status alone */
+	bool enough;		 /* a callback stopped it, as its status says all */
 	FailureKind refusal; /* set by a callback that stopped the transfer; 0: none did */
 	char address[INET6_ADDRSTRLEN]; /* that was refused */
 	char curl_message[CURL_ERROR_SIZE];
@@ -56,6 +60,8 @@ Transfer *transfer_new(uint32_t id, const FetchRequest *request, int upload,
 					   const char *ca_file, TransferResult *result);
 bool transfer_next_hop(Transfer *transfer, TransferResult *result);
 void transfer_finish(Transfer *transfer, CURLcode code, TransferResult *result);
+void transfer_cancel(TransferResult *result);
+int transfer_take_body(Transfer *transfer);
 void transfer_free(Transfer *transfer);
 
 #endif

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Both sides compare it at the start; any change of a message raises it. */
-#define WIRE_VERSION 3
+#define WIRE_VERSION 4
 
 #define FRAME_MAX_BYTES (64 * 1024) /* of a frame's body */
 #define FRAME_MAX_FDS 32			/* the kernel's own limit is 253 */

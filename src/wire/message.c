@@ -2,6 +2,8 @@
  * message.c
  *		The messages of both helpers: packing beside unpacking.
  */
+#include <string.h>
+
 #include "wire/message.h"
 
 /* Indexes travel as u16; "none" is -1 here and the highest number there. */
@@ -51,6 +53,7 @@ pack_failure(Packer *packer, const Failure *failure)
 	pack_text(packer, failure->step_name);
 	pack_u16(packer, (uint16_t) failure->http_status);
 	pack_u32(packer, (uint32_t) failure->retry_after_s);
+	pack_u8(packer, failure->sent ? 1 : 0);
 	pack_text(packer, failure->message);
 	pack_text(packer, failure->detail);
 	pack_text(packer, failure->hint);
@@ -66,15 +69,17 @@ unpack_failure(const void *body, size_t size, Failure *failure)
 	failure->kind = (FailureKind) unpack_u8(&unpacker);
 	failure->output = unpack_index(&unpacker);
 	failure->step = unpack_index(&unpacker);
-	failure->step_name = unpack_text(&unpacker);
+	failure->step_name = unpack_word(&unpacker);
 	failure->http_status = unpack_u16(&unpacker);
 	retry_after = unpack_u32(&unpacker);
-	failure->retry_after_s = retry_after > INT32_MAX ? INT32_MAX : (int) retry_after;
+	failure->retry_after_s =
+		retry_after > FAILURE_RETRY_AFTER_MAX_S ? FAILURE_RETRY_AFTER_MAX_S : (int) retry_after;
+	failure->sent = unpack_u8(&unpacker) != 0;
 	failure->message = unpack_text(&unpacker);
 	failure->detail = unpack_text(&unpacker);
 	failure->hint = unpack_text(&unpacker);
 	return unpack_finished(&unpacker) && failure->kind >= FAILURE_INTERNAL &&
-		   failure->kind <= FAILURE_MEMORY;
+		   failure->kind <= FAILURE_MEMORY && failure->http_status <= HTTP_STATUS_MAX;
 }
 
 static void
@@ -168,13 +173,14 @@ unpack_output(const void *body, size_t size, Output *output)
 
 	unpacker_init(&unpacker, body, size);
 	output->index = unpack_index(&unpacker);
-	output->format = unpack_text(&unpacker);
+	output->format = unpack_word(&unpacker);
 	output->width = unpack_u32(&unpacker);
 	output->height = unpack_u32(&unpacker);
 	output->pages = unpack_u32(&unpacker);
 	output->length = unpack_u64(&unpacker);
 	output->encode_us = unpack_u32(&unpacker);
-	return unpack_finished(&unpacker);
+	return unpack_finished(&unpacker) && output->width <= INT32_MAX &&
+		   output->height <= INT32_MAX && output->pages <= INT32_MAX;
 }
 
 void
@@ -260,15 +266,17 @@ unpack_description(const void *body, size_t size, Description *description)
 
 	unpacker_init(&unpacker, body, size);
 	description->complete = unpack_u8(&unpacker) != 0;
-	description->format = unpack_text(&unpacker);
-	description->mime = unpack_text(&unpacker);
+	description->format = unpack_word(&unpacker);
+	description->mime = unpack_word(&unpacker);
 	description->width = unpack_u32(&unpacker);
 	description->height = unpack_u32(&unpacker);
 	description->pages = unpack_u32(&unpacker);
 	description->has_alpha = unpack_u8(&unpacker) != 0;
 	description->orientation = unpack_u32(&unpacker);
 	description->json_length = unpack_u64(&unpacker);
-	return unpack_finished(&unpacker);
+	return unpack_finished(&unpacker) && description->width <= INT32_MAX &&
+		   description->height <= INT32_MAX && description->pages <= INT32_MAX &&
+		   description->orientation <= 8;
 }
 
 void
@@ -305,6 +313,18 @@ unpack_fetch_request(const void *body, size_t size, FetchRequest *request)
 	return unpack_finished(&unpacker);
 }
 
+/* RFC 9110, 9.2.2: a method of which two requests mean the same as one. */
+bool
+fetch_is_idempotent(const char *method)
+{
+	static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"};
+
+	for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+		if (strcmp(method, methods[i]) == 0)
+			return true;
+	return false;
+}
+
 void
 pack_fetched(Packer *packer, const Fetched *fetched)
 {
@@ -328,9 +348,9 @@ unpack_fetched(const void *body, size_t size, Fetched *fetched)
 
 	unpacker_init(&unpacker, body, size);
 	fetched->http_status = unpack_u16(&unpacker);
-	fetched->url = unpack_text(&unpacker);
-	fetched->content_type = unpack_text(&unpacker);
-	fetched->etag = unpack_text(&unpacker);
+	fetched->url = unpack_word(&unpacker);
+	fetched->content_type = unpack_word(&unpacker);
+	fetched->etag = unpack_word(&unpacker);
 	fetched->length = unpack_u64(&unpacker);
 	fetched->redirects = unpack_u32(&unpacker);
 	fetched->dns_us = unpack_u32(&unpacker);
@@ -338,5 +358,6 @@ unpack_fetched(const void *body, size_t size, Fetched *fetched)
 	fetched->tls_us = unpack_u32(&unpacker);
 	fetched->first_byte_us = unpack_u32(&unpacker);
 	fetched->total_us = unpack_u32(&unpacker);
-	return unpack_finished(&unpacker);
+	return unpack_finished(&unpacker) && fetched->http_status >= 200 &&
+		   fetched->http_status <= 299;
 }

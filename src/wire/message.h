@@ -33,6 +33,8 @@ typedef enum FailureKind
 } FailureKind;
 
 /* FRAME_ERROR.  With id 0 the helper itself failed, not a request. */
+#define FAILURE_RETRY_AFTER_MAX_S 86400
+#define HTTP_STATUS_MAX 999 /* as HTTP/1.1 writes it: three digits */
 typedef struct Failure
 {
 	FailureKind kind;
@@ -41,6 +43,7 @@ typedef struct Failure
 	const char *step_name; /* without img_, "" when step is -1 */
 	int http_status;	   /* 0: no answer came */
 	int retry_after_s;	   /* what the server asked for, 0: nothing */
+	bool sent;			   /* a request may have left, and no answer says whether it was done */
 	const char *message;   /* PostgreSQL's style: lower case, no period */
 	const char *detail;	   /* a sentence, or "" */
 	const char *hint;	   /* a sentence, or "" */
@@ -151,7 +154,7 @@ typedef struct FetchRequest
 	uint64_t upload_length; /* bytes to be sent; without a memfd 0 */
 	uint32_t connect_timeout_ms;
 	uint32_t timeout_ms;
-	uint64_t max_bytes; /* of the body, after decompression; 0: it is not kept, nor limited */
+	uint64_t max_bytes; /* of the body, after decompression; 0: the status is all that counts */
 	uint32_t max_redirects;
 	const char *allowed_hosts;	  /* comma separated: name, *.name; "": any */
 	const char *allowed_networks; /* comma separated CIDR that would else be refused */
@@ -191,6 +194,7 @@ void pack_description(Packer *packer, const Description *description);
 bool unpack_description(const void *body, size_t size, Description *description);
 void pack_fetch_request(Packer *packer, const FetchRequest *request);
 bool unpack_fetch_request(const void *body, size_t size, FetchRequest *request);
+bool fetch_is_idempotent(const char *method);
 void pack_fetched(Packer *packer, const Fetched *fetched);
 bool unpack_fetched(const void *body, size_t size, Fetched *fetched);
 

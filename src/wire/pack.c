@@ -194,6 +194,21 @@ unpack_text(Unpacker *unpacker)
 	return text;
 }
 
+/* Likewise, of printable ASCII alone: fit for any encoding, a header and a line of a log. */
+const char *
+unpack_word(Unpacker *unpacker)
+{
+	const char *text = unpack_text(unpacker);
+
+	for (const char *c = text; *c != '\0'; c++)
+		if (*c < ' ' || *c > '~')
+		{
+			unpacker->failed = true;
+			return "";
+		}
+	return text;
+}
+
 /* Was everything read, and nothing past the end? */
 bool
 unpack_finished(const Unpacker *unpacker)

@@ -48,6 +48,7 @@ uint32_t unpack_u32(Unpacker *unpacker);
 uint64_t unpack_u64(Unpacker *unpacker);
 double unpack_f64(Unpacker *unpacker);
 const char *unpack_text(Unpacker *unpacker);
+const char *unpack_word(Unpacker *unpacker);
 const void *unpack_bytes(Unpacker *unpacker, size_t size);
 bool unpack_finished(const Unpacker *unpacker);
 

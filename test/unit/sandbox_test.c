@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "net/readable.h"
 #include "sandbox/locks.h"
 #include "tap.h"
 
@@ -239,6 +240,53 @@ test_codec(void)
 	   "memory, memfds and threads still work");
 }
 
+static bool
+list_tls(void)
+{
+	return open("/etc/ssl", O_RDONLY | O_DIRECTORY) >= 0;
+}
+
+static bool
+list_certificates(void)
+{
+	return open("/etc/ssl/certs", O_RDONLY | O_DIRECTORY) >= 0;
+}
+
+static bool
+read_key(void)
+{
+	return open("/etc/ssl/private/ssl-cert-snakeoil.key", O_RDONLY) >= 0;
+}
+
+/* What the real program may read: certificates, and nothing that lies next to them. */
+static void
+test_readable(void)
+{
+	static const char *const never[] = {"/etc/ssl/private",
+										"/etc/pki/tls/private",
+										"/etc/shadow",
+										"/etc/postgresql",
+										"/var/lib/postgresql",
+										"/home",
+										"/root",
+										"/proc",
+										"/tmp"};
+	const SandboxProfile real = {.network = true, .readable = net_readable(NULL)};
+
+	for (const char *const *path = real.readable; *path != NULL; path++)
+		for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
+			if (strncmp(never[i], *path, strlen(*path)) == 0 ||
+				strncmp(*path, never[i], strlen(never[i])) == 0)
+				ok(false, "E6: %s opens %s", *path, never[i]);
+	refused(&real, LANDLOCK, list_tls, "E6: Landlock: the folder that private keys are in");
+	refused(&real, LANDLOCK, read_key, "E6: Landlock: the server's private key");
+	refused(&real, LANDLOCK, open_passwd, "E6: Landlock: a file that TLS does not need");
+	refused(&real, LANDLOCK, open_data_file, "E6: Landlock: a file of the data directory");
+	if (access("/etc/ssl/certs", R_OK) == 0)
+		ok(behind(&real, LANDLOCK | SECCOMP, list_certificates) == DONE,
+		   "E6: certificates can be read");
+}
+
 static void
 test_net(void)
 {
@@ -384,6 +432,7 @@ main(void)
 		test_codec();
 		test_net();
 		test_httpd();
+		test_readable();
 	}
 	unlink(data_file);
 	unlink("/tmp/imgexport_sandbox_test");
