@@ -29,6 +29,7 @@ typedef struct Settings
 	int evaluate_timeout_ms;
 	int codec_timeout_ms;
 	int codec_memory_mb;
+	int net_memory_mb;
 	int codec_processes; /* 0: as many as there are processors */
 	int max_pixels;
 	int max_pages;

@@ -8,6 +8,8 @@
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "utils/memutils.h"
 
@@ -51,8 +53,17 @@ bulk_of(const void *data, Size size)
 {
 	int fd = bulk_new();
 
-	bulk_append(fd, data, size);
-	bulk_seal(fd);
+	PG_TRY();
+	{
+		bulk_append(fd, data, size);
+		bulk_seal(fd);
+	}
+	PG_CATCH();
+	{
+		close(fd);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	return fd;
 }
 
@@ -66,6 +77,19 @@ bulk_dup(int fd)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 						errmsg("could not keep an image in memory: %m")));
 	return copy;
+}
+
+/* Bytes in so many memfds together. */
+uint64
+bulk_sizes(const int *fds, int count)
+{
+	uint64 sum = 0;
+	struct stat status;
+
+	for (int i = 0; i < count; i++)
+		if (fstat(fds[i], &status) == 0)
+			sum += (uint64) status.st_size;
+	return sum;
 }
 
 /* Is this what a helper may send: a sealed memfd of exactly length bytes? */

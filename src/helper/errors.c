@@ -84,6 +84,7 @@ helper_error_of_failure(const Failure *failure)
 	error->step_name = presentable_ascii(failure->step_name);
 	error->http_status = failure->http_status;
 	error->retry_after_s = failure->retry_after_s;
+	error->sent = failure->sent;
 	return error;
 }
 

@@ -27,6 +27,7 @@ typedef struct HelperError
 	int step;		   /* index of the step, -1: none */
 	int http_status;   /* 0: no answer came */
 	int retry_after_s; /* 0: not said */
+	bool sent;		   /* a request may have left, and no answer says whether it was done */
 	char *step_name;   /* "" where there is none */
 	char *message;
 	char *detail; /* NULL where there is none; likewise hint */

@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "helper/helper.h"
+#include "helper/memory.h"
 #include "helper/spawn.h"
 #include "settings.h"
 #include "wire/exit.h"
@@ -29,13 +30,17 @@ struct Helper
 	HelperKind kind;
 	MemoryContext context;
 	MemoryContextCallback on_reset;
-	dlist_node link; /* in living */
-	pid_t pid;		 /* 0: reaped */
-	int socket;		 /* -1: closed */
-	int exit_status; /* as waitpid gave it, once pid is 0 */
-	bool killed;	 /* by us */
-	bool ready;		 /* its HELLO came */
-	int generation;	 /* of the settings it was started with */
+	dlist_node link;	 /* in living */
+	pid_t pid;			 /* 0: reaped */
+	int socket;			 /* -1: closed */
+	int exit_status;	 /* as waitpid gave it, once pid is 0 */
+	bool killed;		 /* by us */
+	bool over_memory;	 /* that is why */
+	bool working;		 /* it starts, or something was sent to it that is not over */
+	uint64 memory_bytes; /* its limit, 0: none */
+	TimestampTz watched_at;
+	bool ready;		/* its HELLO came */
+	int generation; /* of the settings it was started with */
 	int requests;
 	TimestampTz used_at; /* last started or sent to */
 	char *about;
@@ -45,13 +50,19 @@ typedef struct HelperProgram
 {
 	const char *name;
 	const char *noun; /* in messages */
+	const int *memory_mb;
 	int descriptors;
+	uint64 stack_bytes; /* threads of the network process wait for name servers, many at once */
 } HelperProgram;
 
 static const HelperProgram programs[] = {
-	[HELPER_CODEC] = {"imgexport-codec", "image codec process", 64},
-	[HELPER_NET] = {"imgexport-net", "network process", 4096},
+	[HELPER_CODEC] = {"imgexport-codec", "image codec process", &settings.codec_memory_mb, 64,
+					  8 << 20},
+	[HELPER_NET] = {"imgexport-net", "network process", &settings.net_memory_mb, 4096, 1 << 20},
 };
+
+/* How often the memory of a helper that works is looked at. */
+#define WATCH_MS 50
 
 /* One result never needs more: a bytea holds less. */
 #define RESULT_MAX_BYTES ((uint64) 1 << 30)
@@ -141,12 +152,13 @@ static void
 helper_launch(Helper *helper)
 {
 	const HelperProgram *program = &programs[helper->kind];
-	SpawnLimits limits = {.file_bytes = RESULT_MAX_BYTES, .descriptors = program->descriptors};
+	SpawnLimits limits = {.file_bytes = RESULT_MAX_BYTES,
+						  .descriptors = program->descriptors,
+						  .stack_bytes = program->stack_bytes};
 	char *path = helper_path(helper->kind);
 	int socket;
 
-	if (helper->kind == HELPER_CODEC)
-		limits.memory_bytes = (uint64) settings.codec_memory_mb << 20;
+	limits.memory_bytes = helper->memory_bytes = (uint64) *program->memory_mb << 20;
 	helper->pid = helper_spawn(path, helper_arguments(helper->kind, path), &limits, &socket);
 	if (!AcquireExternalFD())
 	{
@@ -182,6 +194,7 @@ helper_start(HelperKind kind, MemoryContext parent)
 	helper->socket = -1;
 	helper->generation = settings_helper_generation;
 	helper->used_at = GetCurrentTimestamp();
+	helper->working = true;
 	helper->on_reset.func = helper_on_reset;
 	helper->on_reset.arg = helper;
 	dlist_push_tail(&living, &helper->link);
@@ -264,14 +277,59 @@ FrameStatus
 helper_send(Helper *helper, FrameType type, uint32 id, const void *body, Size size,
 			const int *fds, int fd_count)
 {
-	FrameStatus status = frame_send(helper->socket, type, id, body, size, fds, fd_count);
+	FrameStatus status;
 
+	if (!helper->working)
+	{
+		helper->working = true;
+		spawn_allow_files(helper->pid, RESULT_MAX_BYTES, true);
+	}
+	status = frame_send(helper->socket, type, id, body, size, fds, fd_count);
 	if (status == FRAME_OK && type != FRAME_CANCEL)
 	{
 		helper->requests++;
 		helper->used_at = GetCurrentTimestamp();
 	}
 	return status;
+}
+
+/* All that was sent to it is over: it needs no memory until something else is. */
+void
+helper_rest(Helper *helper)
+{
+	/* One that starts sets its own limits yet; without one (valgrind) it writes what it likes. */
+	if (!helper->working || !helper->ready || helper->memory_bytes == 0 || helper->pid == 0)
+		return;
+	helper->working = false;
+	spawn_allow_files(helper->pid, RESULT_MAX_BYTES, false);
+}
+
+/* How long may the loop sleep before it looks at the memory of a helper?  -1: for ever. */
+long
+helper_watch_ms(const Helper *helper)
+{
+	return helper->working && helper->memory_bytes > 0 ? WATCH_MS : -1;
+}
+
+/*
+ * Does it hold more memory than it may?  Then it is killed, and helper_ended() says so.  Looks
+ * once in WATCH_MS and not more often.
+ *
+ * lent_bytes	of memfds that it was sent, and of bodies that it was asked for
+ */
+bool
+helper_is_over_memory(Helper *helper, uint64 lent_bytes)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (helper_watch_ms(helper) < 0 || helper->pid == 0 ||
+		!TimestampDifferenceExceeds(helper->watched_at, now, WATCH_MS))
+		return false;
+	helper->watched_at = now;
+	if (process_memory(helper->pid) <= helper->memory_bytes + lent_bytes)
+		return false;
+	helper->over_memory = true;
+	return true;
 }
 
 /* Take a HELLO in; false when this is not a helper of our version. */
@@ -285,6 +343,8 @@ helper_welcome(Helper *helper, const Frame *frame)
 		return false;
 	helper->about = MemoryContextStrdup(helper->context, hello.about);
 	helper->ready = true;
+	if (helper->requests == 0)
+		helper_rest(helper);
 	return true;
 }
 
@@ -327,6 +387,19 @@ signal_detail(int number)
 }
 
 static HelperError *
+out_of_memory(const Helper *helper)
+{
+	const HelperProgram *program = &programs[helper->kind];
+
+	return helper_error(
+		ERRCODE_OUT_OF_MEMORY, true, psprintf("%s ran out of memory", program->noun),
+		psprintf("It may use %d MB.", *program->memory_mb),
+		helper->kind == HELPER_CODEC
+			? "A smaller image needs less; imgexport.codec_memory sets the limit."
+			: "imgexport.net_memory sets the limit.");
+}
+
+static HelperError *
 error_of_exit_code(const Helper *helper, int code)
 {
 	const char *noun = programs[helper->kind].noun;
@@ -334,10 +407,7 @@ error_of_exit_code(const Helper *helper, int code)
 	switch (code)
 	{
 		case EXIT_OUT_OF_MEMORY:
-			return helper_error(
-				ERRCODE_OUT_OF_MEMORY, true, psprintf("%s ran out of memory", noun),
-				psprintf("It may use %d MB.", settings.codec_memory_mb),
-				"A smaller image needs less; imgexport.codec_memory sets the limit.");
+			return out_of_memory(helper);
 		case EXIT_SANDBOX:
 			return helper_error(
 				ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, false,
@@ -365,6 +435,11 @@ helper_ended(Helper *helper, FrameStatus status)
 {
 	const char *noun = programs[helper->kind].noun;
 
+	if (helper->over_memory)
+	{
+		helper_release(helper);
+		return out_of_memory(helper);
+	}
 	if (status == FRAME_CLOSED)
 	{
 		/* It may have closed its socket without leaving: it gets a moment, then it is made to. */

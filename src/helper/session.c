@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "helper/bulk.h"
 #include "helper/session.h"
 #include "settings.h"
 
@@ -29,8 +30,9 @@ typedef struct Deadline
 {
 	TimestampTz at;
 	HelperKind kind;
-	int allowed_ms;
+	int64 allowed_ms;
 	bool starting;
+	uint64 lent_bytes; /* that the helper may hold besides its own memory */
 } Deadline;
 
 static void
@@ -38,11 +40,11 @@ raise_timeout(const Deadline *deadline)
 {
 	if (deadline->starting)
 		ereport(ERROR, (errcode(ERRCODE_IMAGE_HELPER),
-						errmsg("\"%s\" did not start within %d ms",
+						errmsg("\"%s\" did not start within " INT64_FORMAT " ms",
 							   helper_program_name(deadline->kind), deadline->allowed_ms)));
 	ereport(ERROR,
 			(errcode(ERRCODE_IMAGE_TIMEOUT),
-			 errmsg("image was not finished within %d ms", deadline->allowed_ms),
+			 errmsg("image was not finished within " INT64_FORMAT " ms", deadline->allowed_ms),
 			 errhint("imgexport.%s sets the limit.",
 					 deadline->kind == HELPER_CODEC ? "codec_timeout" : "fetch_timeout")));
 }
@@ -64,7 +66,12 @@ static void
 wait_for_socket(Helper *helper, int event, const Deadline *deadline)
 {
 	long left_ms = check_patience(deadline);
+	long watch_ms = helper_watch_ms(helper);
 
+	if (helper_is_over_memory(helper, deadline->lent_bytes))
+		helper_error_raise(helper_ended(helper, FRAME_CLOSED));
+	if (watch_ms >= 0)
+		left_ms = Min(left_ms, watch_ms);
 	if (WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | event,
 						  helper_socket(helper), left_ms, PG_WAIT_EXTENSION) &
 		WL_LATCH_SET)
@@ -72,7 +79,7 @@ wait_for_socket(Helper *helper, int event, const Deadline *deadline)
 }
 
 static Deadline
-deadline_in(HelperKind kind, int allowed_ms, bool starting)
+deadline_in(HelperKind kind, int64 allowed_ms, bool starting)
 {
 	return (Deadline){.at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), allowed_ms),
 					  .kind = kind,
@@ -170,16 +177,20 @@ receive_answers(Helper *helper, const Deadline *deadline, AnswerHandler handler,
  */
 void
 session_request(HelperKind kind, FrameType type, const void *body, Size size, const int *fds,
-				int fd_count, int timeout_ms, AnswerHandler handler, void *state)
+				int fd_count, int64 timeout_ms, AnswerHandler handler, void *state)
 {
 	PG_TRY();
 	{
 		Helper *helper = session_helper(kind);
 		Deadline deadline = deadline_in(kind, timeout_ms, false);
 
+		deadline.lent_bytes = bulk_sizes(fds, fd_count);
+		if (kind == HELPER_NET)
+			deadline.lent_bytes += (uint64) settings.fetch_max_kb * 1024;
 		last_id = last_id == PG_UINT32_MAX ? 1 : last_id + 1;
 		send_request(helper, type, body, size, fds, fd_count, &deadline);
 		receive_answers(helper, &deadline, handler, state);
+		helper_rest(helper);
 	}
 	PG_CATCH();
 	{

@@ -16,7 +16,7 @@
 typedef void (*AnswerHandler)(const Frame *frame, void *state, bool *finished);
 
 void session_request(HelperKind kind, FrameType type, const void *body, Size size,
-					 const int *fds, int fd_count, int timeout_ms, AnswerHandler handler,
+					 const int *fds, int fd_count, int64 timeout_ms, AnswerHandler handler,
 					 void *state);
 const char *session_about(HelperKind kind);
 pg_noreturn extern void session_broken(const char *what);

@@ -42,6 +42,7 @@ child_set_limits(const SpawnLimits *limits)
 	child_limit(RLIMIT_CORE, 0);
 	child_limit(RLIMIT_CPU, CPU_LIMIT_S);
 	child_limit(RLIMIT_FSIZE, limits->file_bytes);
+	child_limit(RLIMIT_STACK, limits->stack_bytes);
 	child_limit(RLIMIT_NOFILE, limits->descriptors);
 	if (limits->memory_bytes > 0)
 		child_limit(RLIMIT_DATA, limits->memory_bytes);
@@ -110,6 +111,22 @@ child_become(const char *path, char *const argv[], const SpawnLimits *limits, in
 	child_set_limits(limits);
 	execve(path, argv, environment);
 	_exit(127);
+}
+
+/*
+ * Let a child write to files, or not: a helper that has nothing to do needs no memory, and a
+ * limit that is there is held by the kernel, not by whoever looks.
+ *
+ * most_bytes	SpawnLimits.file_bytes, as it was started with
+ */
+void
+spawn_allow_files(pid_t pid, uint64 most_bytes, bool allowed)
+{
+	struct rlimit limit = {.rlim_cur = allowed ? most_bytes : 0, .rlim_max = most_bytes};
+
+	/* Where it has ended, so have its files; 0 would be this process. */
+	if (pid > 0)
+		(void) prlimit(pid, RLIMIT_FSIZE, &limit, NULL);
 }
 
 /*

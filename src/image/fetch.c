@@ -54,23 +54,55 @@ store_request(const char *method, const char *url, const char *headers)
 	return request;
 }
 
+/*
+ * Read the answer to a request, in the current memory context.
+ *
+ * max_bytes	FetchRequest.max_bytes
+ * fetched		texts point into the frame, whose first descriptor is a sealed memfd of the body
+ * error		NULL where something came
+ * Returns		false for what no honest network process sends
+ */
+bool
+fetch_take_answer(const Frame *frame, uint64 max_bytes, Fetched *fetched, HelperError **error)
+{
+	Failure failure;
+
+	*error = NULL;
+	switch (frame->type)
+	{
+		case FRAME_FETCHED:
+			return unpack_fetched(frame->body, frame->size, fetched) && frame->fd_count == 1 &&
+				   fetched->length <= max_bytes &&
+				   bulk_is_valid(frame->fds[0], fetched->length);
+		case FRAME_ERROR:
+			if (!unpack_failure(frame->body, frame->size, &failure) || frame->fd_count != 0 ||
+				failure.output >= 0 || failure.step >= 0)
+				return false;
+			*error = helper_error_of_failure(&failure);
+			return true;
+		default:
+			return false;
+	}
+}
+
+typedef struct SessionAnswer
+{
+	uint64 max_bytes;
+	FetchAnswer answer;
+} SessionAnswer;
+
 static void
 take_answer(const Frame *frame, void *state, bool *finished)
 {
-	FetchAnswer *answer = state;
+	SessionAnswer *session = state;
+	FetchAnswer *answer = &session->answer;
 	Fetched fetched;
-	Failure failure;
 
 	*finished = true;
-	if (frame->type == FRAME_ERROR && unpack_failure(frame->body, frame->size, &failure))
-	{
-		answer->error = helper_error_of_failure(&failure);
-		return;
-	}
-	if (frame->type != FRAME_FETCHED || !unpack_fetched(frame->body, frame->size, &fetched))
+	if (!fetch_take_answer(frame, session->max_bytes, &fetched, &answer->error))
 		session_broken("an answer that is no transfer");
-	if (frame->fd_count != 1 || !bulk_is_valid(frame->fds[0], fetched.length))
-		session_broken("a body that is not what it said");
+	if (answer->error != NULL)
+		return;
 	answer->http_status = fetched.http_status;
 	answer->body = bulk_read(frame->fds[0], fetched.length);
 }
@@ -100,7 +132,7 @@ FetchAnswer
 fetch_send(const FetchRequest *request, int upload)
 {
 	static uint8 body[FRAME_MAX_BYTES];
-	FetchAnswer answer = {0};
+	SessionAnswer session = {.max_bytes = request->max_bytes};
 	Packer packer;
 
 	packer_init(&packer, body, sizeof body);
@@ -109,8 +141,8 @@ fetch_send(const FetchRequest *request, int upload)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("url is longer than %d bytes", FRAME_MAX_BYTES)));
 	session_request(HELPER_NET, FRAME_FETCH, body, packer.used, &upload, upload < 0 ? 0 : 1,
-					request->timeout_ms + REPORT_TIME_MS, take_answer, &answer);
-	return answer;
+					(int64) request->timeout_ms + REPORT_TIME_MS, take_answer, &session);
+	return session.answer;
 }
 
 /* Likewise, with nothing to send; an error is raised. */

@@ -6,6 +6,7 @@
 #define IMGEXPORT_IMAGE_FETCH_H
 
 #include "helper/errors.h"
+#include "wire/frame.h"
 #include "wire/message.h"
 
 /* What came of a request. */
@@ -16,6 +17,8 @@ typedef struct FetchAnswer
 	HelperError *error; /* NULL: nothing failed */
 } FetchAnswer;
 
+bool fetch_take_answer(const Frame *frame, uint64 max_bytes, Fetched *fetched,
+					   HelperError **error);
 FetchRequest fetch_request(const char *url, int timeout_ms);
 FetchRequest store_request(const char *method, const char *url, const char *headers);
 FetchAnswer fetch_send(const FetchRequest *request, int upload);

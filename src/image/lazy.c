@@ -168,7 +168,7 @@ lazy_image_of_memfd(int fd, uint64 length, MemoryContext parent)
 {
 	LazyImage *new = new_image(parent);
 
-	add_source(new, image_source_of_memfd(bulk_dup(fd), length));
+	add_source(new, image_source_of_memfd(fd, length));
 	return new;
 }
 

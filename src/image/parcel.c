@@ -213,7 +213,7 @@ take_new_source(ParcelReader *reader)
 	if (reader->own.count == PIPELINE_MAX_SOURCES || !take_place(reader, &place))
 		return NULL;
 	if (place.offset == 0 && place.length == place.size)
-		source = image_source_of_memfd(bulk_dup(place.fd), place.length);
+		source = image_source_of_memfd(place.fd, place.length);
 	else if ((bytes = read_place(&place)) != NULL)
 	{
 		source = image_source(PointerGetDatum(bytes));

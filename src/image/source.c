@@ -125,9 +125,9 @@ image_source(Datum image)
 }
 
 /*
- * The bytes of a sealed memfd, which belongs to the source from here on, also when this raises.
+ * The bytes of a sealed memfd, which stays the caller's: the source has a descriptor of its own.
  *
- * Errors	IX001 these bytes are no image
+ * Errors	IX001 these bytes are no image, 53000
  */
 ImageSource *
 image_source_of_memfd(int fd, uint64 length)
@@ -136,11 +136,11 @@ image_source_of_memfd(int fd, uint64 length)
 	uint8 head[SNIFF_BYTES];
 	Size size = Min(length, sizeof head);
 
-	source->fd = fd;
-	memfds++;
 	source->length = length;
 	PG_TRY();
 	{
+		source->fd = bulk_dup(fd);
+		memfds++;
 		if (!memfd_read(fd, 0, head, size))
 			elog(ERROR, "could not read an image from memory: %m");
 		require_image(head, size);

@@ -113,16 +113,14 @@ send(ServiceCall *call)
 {
 	FetchRequest request;
 	HelperError *error;
-	int upload = -1;
+	Upload upload = UPLOAD_NOTHING;
 
 	if (call->answer_url != NULL)
 		request = service_fetch_answer(call->answer_url, call->own_host, call->timeout_ms);
 	else
 	{
-		upload = bulk_dup(call->body);
 		if (!service_begin(call->service, call->concurrency, &call->price, &error))
 		{
-			close(upload);
 			if (error != NULL)
 				call_fail(call, error);
 			else
@@ -130,18 +128,25 @@ send(ServiceCall *call)
 			return;
 		}
 		request = service_fetch(call->url, call->headers, call->timeout_ms);
-		request.upload_length = call->body_length;
+		upload = (Upload){.fd = call->body, .length = call->body_length};
 	}
 	call->state = CALL_SENT;
 	call->sent_at = GetCurrentTimestamp();
-	call->transfer = transfer_start(&request, upload, call_done, call);
-	if (call->transfer != NULL)
-		return;
-	if (call->answer_url == NULL)
-		service_dropped(call->service);
-	call_fail(call, helper_error(ERRCODE_INVALID_PARAMETER_VALUE, false,
-								 psprintf("URL of service \"%s\" is too long", call->service),
-								 NULL, NULL));
+	PG_TRY();
+	{
+		call->transfer = transfer_start(&request, upload, call_done, call);
+		if (call->transfer == NULL)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("URL of service \"%s\" is too long", call->service)));
+	}
+	PG_CATCH();
+	{
+		/* Nothing was sent, so nothing is paid. */
+		if (call->answer_url == NULL)
+			service_unsent(call->service, &call->price);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 }
 
 static Datum

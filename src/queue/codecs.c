@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "helper/bulk.h"
 #include "helper/helper.h"
 #include "queue/worker.h"
 #include "settings.h"
@@ -170,6 +171,27 @@ receive(Codec *codec)
 		codec_ended(codec, status);
 }
 
+/* What it may hold besides its own memory: the sources of its requests. */
+static uint64
+lent_bytes(const Codec *codec)
+{
+	uint64 sum = 0;
+
+	for (int i = 0; i < codec->task_count; i++)
+		sum += bulk_sizes(codec->tasks[i]->message.fds, codec->tasks[i]->message.fd_count);
+	return sum;
+}
+
+static void
+enforce_memory(Codec *codec)
+{
+	if (codec->helper != NULL && codec->task_count > 0 &&
+		helper_is_over_memory(codec->helper, lent_bytes(codec)))
+		codec_ended(codec, FRAME_CLOSED);
+	else if (codec->helper != NULL && codec->task_count == 0)
+		helper_rest(codec->helper);
+}
+
 /* The codec reports its own time limit; this is for one that does not. */
 static void
 enforce_deadline(Codec *codec)
@@ -246,6 +268,11 @@ assign(Codec *codec, Task *task)
 		worker_stop_helper(&codec->helper);
 	if (codec->helper == NULL)
 		codec->helper = worker_start_helper(HELPER_CODEC);
+	if (codec->helper == NULL)
+	{
+		restart_at = worker_restart_time(NULL);
+		return false;
+	}
 	status = helper_send(codec->helper, FRAME_RENDER, ++last_id, task->message.body,
 						 task->message.size, task->message.fds, task->message.fd_count);
 	if (status == FRAME_AGAIN)
@@ -268,6 +295,7 @@ codecs_advance(void)
 	{
 		receive(&codecs[i]);
 		enforce_deadline(&codecs[i]);
+		enforce_memory(&codecs[i]);
 	}
 	if (restart_at > GetCurrentTimestamp())
 		return;
@@ -282,13 +310,18 @@ codecs_wait_ms(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next = 0;
+	long wait_ms;
 
 	for (int i = 0; i < codec_count; i++)
 		if (codecs[i].task_count > 0 && (next == 0 || codecs[i].deadline < next))
 			next = codecs[i].deadline;
 	if (restart_at > now && worker.task_count > 0 && (next == 0 || restart_at < next))
 		next = restart_at;
-	return next == 0 ? -1 : TimestampDifferenceMilliseconds(now, next) + 1;
+	wait_ms = next == 0 ? -1 : TimestampDifferenceMilliseconds(now, next) + 1;
+	for (int i = 0; i < codec_count; i++)
+		if (codecs[i].task_count > 0 && helper_watch_ms(codecs[i].helper) >= 0)
+			wait_ms = Min(wait_ms, helper_watch_ms(codecs[i].helper));
+	return wait_ms;
 }
 
 /* The sockets to wait for; returns how many. */

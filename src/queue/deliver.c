@@ -16,7 +16,6 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "helper/bulk.h"
 #include "image/fetch.h"
 #include "queue/outbox.h"
 #include "queue/transfers.h"
@@ -120,17 +119,16 @@ start(Delivery *delivery)
 {
 	char *body = pg_server_to_any(delivery->payload, strlen(delivery->payload), PG_UTF8);
 	FetchRequest request = fetch_request(delivery->url, settings.fetch_timeout_ms);
-	int fd = bulk_of(body, strlen(body));
+	Upload upload = {.bytes = body, .fd = -1, .length = strlen(body)};
 
 	request.method = "POST";
 	request.headers = psprintf("Content-Type: application/json\nwebhook-id: %s\n"
 							   "webhook-timestamp: " INT64_FORMAT "\nwebhook-signature: %s",
 							   delivery->id, (int64) timestamptz_to_time_t(delivery->sent_at),
 							   delivery->signatures);
-	request.upload_length = strlen(body);
 	request.max_bytes = 0; /* the status is all of the answer that counts */
 	request.max_redirects = 0;
-	if (transfer_start(&request, fd, delivery_done, delivery) == NULL)
+	if (transfer_start(&request, upload, delivery_done, delivery) == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("URL is too long")));
 }
 

@@ -68,7 +68,7 @@ start(Task *task, TaskInput *input)
 	MemoryContext before = MemoryContextSwitchTo(task->context);
 	FetchRequest request = fetch_request(input->url, settings.fetch_timeout_ms);
 
-	input->transfer = transfer_start(&request, -1, input_done, input);
+	input->transfer = transfer_start(&request, UPLOAD_NOTHING, input_done, input);
 	if (input->transfer == NULL)
 		fail(task, input,
 			 helper_error(ERRCODE_INVALID_PARAMETER_VALUE, false, "URL is too long", NULL,

@@ -383,13 +383,12 @@ send_body(Object *object, const char *method, const char *url, const char *heade
 		  const char *bytes, uint64 length)
 {
 	FetchRequest request = store_request(method, url, headers);
-	int fd = -1;
+	Upload upload = {.bytes = bytes, .fd = -1, .length = length};
 
-	if (length > 0)
-		fd = bulk_of(bytes, length);
-	request.upload_length = length;
-	request.max_bytes = ANSWER_MAX_BYTES;
-	object->transfer = transfer_start(&request, fd, object_done, object);
+	/* What begins and ends an upload in parts is read; of the rest the status is all that counts. */
+	request.max_bytes =
+		object->stage == STAGE_BEGIN || object->stage == STAGE_END ? ANSWER_MAX_BYTES : 0;
+	object->transfer = transfer_start(&request, upload, object_done, object);
 	if (object->transfer == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("URL is too long")));
 }

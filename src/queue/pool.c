@@ -28,11 +28,26 @@
 
 static bool sockets_changed = true;
 
+/* Start one; NULL where the system has no process or descriptor left, which is logged. */
 Helper *
 worker_start_helper(HelperKind kind)
 {
+	MemoryContext before = CurrentMemoryContext;
+	Helper *volatile helper = NULL;
+
 	sockets_changed = true;
-	return helper_start(kind, TopMemoryContext);
+	PG_TRY();
+	{
+		helper = helper_start(kind, TopMemoryContext);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(before);
+		EmitErrorReport();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return helper;
 }
 
 void
@@ -45,11 +60,11 @@ worker_stop_helper(Helper **helper)
 	*helper = NULL;
 }
 
-/* When the place of a helper that ended may be taken; 0: now. */
+/* When the place of a helper that ended may be taken; 0: now.  NULL: it could not be started. */
 TimestampTz
 worker_restart_time(const Helper *ended)
 {
-	return helper_is_ready(ended)
+	return ended != NULL && helper_is_ready(ended)
 			   ? 0
 			   : TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RESTART_DELAY_MS);
 }
@@ -126,12 +141,9 @@ pool_sockets_changed(void)
 int
 pool_sockets(int *sockets, int room)
 {
-	int socket = transfers_socket();
-	int count = 0;
+	int count = transfers_sockets(sockets, room);
 
 	sockets_changed = false;
-	if (socket >= 0)
-		sockets[count++] = socket;
 	count += codecs_sockets(sockets + count, room - count);
 	return count + evaluators_sockets(sockets + count, room - count);
 }

@@ -154,7 +154,7 @@ start(void *argument)
 	}
 	request = store_request(worker_text(0, 3), worker_text(0, 4), worker_text(0, 5));
 	request.max_bytes = 0;
-	if (transfer_start(&request, -1, removal_done, removal) == NULL)
+	if (transfer_start(&request, UPLOAD_NOTHING, removal_done, removal) == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("URL is too long")));
 }
 

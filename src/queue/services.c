@@ -259,7 +259,7 @@ service_succeeded(const char *name, long ms)
 }
 
 /*
- * What failed costs nothing.  Only what may pass counts against a service, and not that it
+ * What failed costs nothing, unless it was sent and no answer says so: it may have been done.  Only what may pass counts against a service, and not that it
  * was asked too often: that it answers.
  */
 void
@@ -270,12 +270,28 @@ service_failed(const char *name, const ServicePrice *price, const HelperError *e
 	if (slot == NULL)
 		return;
 	end(slot, false, ms);
-	spend(slot, -price->price);
+	if (!error->sent)
+		spend(slot, -price->price);
 	presentable_copy(slot->last_error, error->message, sizeof slot->last_error);
 	if (!error->retryable)
 		breaker_close(&slot->breaker);
 	else if (error->http_status != TOO_MANY_REQUESTS)
 		breaker_count_failure(&slot->breaker);
+	queue_unlock();
+}
+
+/* A request was counted by service_begin, and could not be sent after all. */
+void
+service_unsent(const char *name, const ServicePrice *price)
+{
+	ServiceSlot *slot = lock_service(name);
+
+	if (slot == NULL)
+		return;
+	slot->running = Max(0, slot->running - 1);
+	slot->total.calls--;
+	slot->unwritten.calls--;
+	spend(slot, -price->price);
 	queue_unlock();
 }
 

@@ -34,6 +34,7 @@ int service_running(const char *name);
 void service_succeeded(const char *name, long ms);
 void service_failed(const char *name, const ServicePrice *price, const HelperError *error,
 					long ms);
+void service_unsent(const char *name, const ServicePrice *price);
 void service_dropped(const char *name);
 void service_cached(const char *name);
 

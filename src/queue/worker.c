@@ -463,6 +463,7 @@ worker_open(void)
 	worker.look = true;
 	worker.pass_milestones = true;
 	codecs_open();
+	transfers_open();
 	hosts_forget_running();
 	services_forget_running();
 	upkeep_recover();

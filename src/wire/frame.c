@@ -120,10 +120,10 @@ frame_receive(int socket, Frame *frame)
 	while (received < 0 && errno == EINTR);
 	if (received < 0)
 		return status_of_errno();
-	if (received == 0)
-		return FRAME_CLOSED;
-
+	/* Whatever came with it is ours now, also with nothing, which is how an end looks too. */
 	collect_fds(&message, frame);
+	if (received == 0 && frame->fd_count == 0)
+		return FRAME_CLOSED;
 	if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
 		(size_t) received < sizeof header || header.size != (size_t) received - sizeof header ||
 		header.fd_count != frame->fd_count)

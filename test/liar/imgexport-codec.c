@@ -7,9 +7,12 @@
  */
 #include <fcntl.h>
 #include <libgen.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -217,11 +220,151 @@ lie_out_of_memory(void)
 	_exit(EXIT_OUT_OF_MEMORY);
 }
 
+/* Six times what it may have, in memory that RLIMIT_DATA does not count. */
+#define MEGABYTE ((size_t) 1 << 20)
+#define TAKEN_MB 600
+
+static void
+touch(char *memory, size_t size)
+{
+	if (memory == MAP_FAILED)
+		_exit(EXIT_OUT_OF_MEMORY);
+	for (size_t at = 0; at < size; at += 4096)
+		memory[at] = 1;
+}
+
+static void
+take_memfd(size_t megabytes)
+{
+	static char block[1 << 20];
+	int fd = memfd_new("take");
+
+	for (size_t i = 0; i < megabytes; i++)
+		if (!memfd_append(fd, block, MEGABYTE))
+			_exit(EXIT_OUT_OF_MEMORY);
+}
+
+static void
+lie_take_memfd(void)
+{
+	take_memfd(TAKEN_MB);
+	pause();
+}
+
+static void
+lie_take_memfds(void)
+{
+	for (int i = 0; i < TAKEN_MB / 20; i++)
+		take_memfd(20);
+	pause();
+}
+
+static void
+lie_take_mapped_memfd(void)
+{
+	int fd = memfd_new("take");
+
+	if (ftruncate(fd, TAKEN_MB * MEGABYTE) != 0)
+		_exit(EXIT_OUT_OF_MEMORY);
+	touch(mmap(NULL, TAKEN_MB * MEGABYTE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0),
+		  TAKEN_MB * MEGABYTE);
+	close(fd);
+	pause();
+}
+
+static void
+lie_take_shared(void)
+{
+	touch(mmap(NULL, TAKEN_MB * MEGABYTE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			   -1, 0),
+		  TAKEN_MB * MEGABYTE);
+	pause();
+}
+
+static void
+lie_take_sysv(void)
+{
+	int id = shmget(IPC_PRIVATE, TAKEN_MB * MEGABYTE, 0600);
+	char *memory = shmat(id, NULL, 0);
+
+	shmctl(id, IPC_RMID, NULL);
+	touch(memory, TAKEN_MB * MEGABYTE);
+	pause();
+}
+
+static void
+lie_take_growing(void)
+{
+	touch(mmap(NULL, TAKEN_MB * MEGABYTE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0),
+		  TAKEN_MB * MEGABYTE);
+	pause();
+}
+
+static void
+lie_take_private(void)
+{
+	touch(mmap(NULL, TAKEN_MB * MEGABYTE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0),
+		  TAKEN_MB * MEGABYTE);
+	pause();
+}
+
+static void *
+take_stack(void *argument)
+{
+	volatile char stack[7 << 20];
+
+	for (size_t at = 0; at < sizeof stack; at += 4096)
+		stack[at] = 1;
+	pause();
+	return argument;
+}
+
+static void
+lie_take_stacks(void)
+{
+	for (int i = 0; i < TAKEN_MB / 7; i++)
+	{
+		pthread_t thread;
+
+		if (pthread_create(&thread, NULL, take_stack, NULL) != 0)
+			_exit(EXIT_OUT_OF_MEMORY);
+	}
+	pause();
+}
+
+/* A little at first, and the rest once it has nothing to do. */
+static void
+lie_take_later(void)
+{
+	int fd = memfd_new("take");
+	static char block[1 << 20];
+
+	output(0, 10, picture(1), request.id);
+	done(request.id);
+	signal(SIGXFSZ, SIG_IGN);
+	for (;;)
+	{
+		usleep(10000);
+		(void) !write(fd, block, sizeof block);
+	}
+}
+
 static const struct
 {
 	const char *name;
 	void (*tell)(void);
 } lies[] = {
+	{"take_memfd", lie_take_memfd},
+	{"take_memfds", lie_take_memfds},
+	{"take_mapped_memfd", lie_take_mapped_memfd},
+	{"take_shared", lie_take_shared},
+	{"take_sysv", lie_take_sysv},
+	{"take_growing", lie_take_growing},
+	{"take_private", lie_take_private},
+	{"take_stacks", lie_take_stacks},
+	{"take_later", lie_take_later},
 	{"wrong_length", lie_wrong_length},
 	{"unsealed", lie_unsealed},
 	{"pipe", lie_pipe},

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -105,6 +106,72 @@ test_frames(void)
 	ok(frame_send(pair[0], FRAME_HELLO, 0, NULL, 0, NULL, 0) == FRAME_CLOSED,
 	   "and sending to it raises no signal");
 	close(pair[0]);
+	close(fd);
+}
+
+/* A datagram of so many bytes of a frame's beginning, with so many descriptors. */
+static void
+send_odd(int socket, const void *bytes, size_t size, int fd, int count)
+{
+	char control[CMSG_SPACE(253 * sizeof(int))];
+	struct iovec part = {.iov_base = (void *) bytes, .iov_len = size};
+	struct msghdr message = {.msg_iov = &part,
+							 .msg_iovlen = 1,
+							 .msg_control = control,
+							 .msg_controllen = CMSG_SPACE((size_t) count * sizeof(int))};
+	struct cmsghdr *cmsg;
+
+	memset(control, 0, sizeof control);
+	cmsg = CMSG_FIRSTHDR(&message);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN((size_t) count * sizeof(int));
+	for (int i = 0; i < count; i++)
+		memcpy(CMSG_DATA(cmsg) + (size_t) i * sizeof(int), &fd, sizeof fd);
+	sendmsg(socket, &message, 0);
+}
+
+static int
+open_descriptors(void)
+{
+	int count = 0;
+
+	for (int fd = 0; fd < 1000; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* Whatever comes with descriptors and is no frame leaves none behind. */
+static void
+test_descriptors(void)
+{
+	static Frame frame;
+	/* Type, descriptors, id, size: as a frame's header that says less, as much, and more. */
+	const uint16_t header[6] = {FRAME_OUTPUT, 5, 1, 0, 0, 0};
+	static const size_t sizes[] = {0, 1, 11, 12};
+	static const int counts[] = {1, 4, 5, 6, 32, 33, 100, 253};
+	int pair[2];
+	int fd = memfd_new("test");
+	int before;
+
+	socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair);
+	before = open_descriptors();
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+		for (size_t j = 0; j < sizeof counts / sizeof counts[0]; j++)
+		{
+			bool whole = sizes[i] == 12 && counts[j] == 5;
+			FrameStatus status;
+
+			send_odd(pair[1], header, sizes[i], fd, counts[j]);
+			status = frame_receive(pair[0], &frame);
+			if (status == FRAME_OK)
+				frame_close_fds(&frame);
+			ok(status == (whole ? FRAME_OK : FRAME_BROKEN) && open_descriptors() == before,
+			   "H7: %zu bytes with %d descriptors: %s, and none is left", sizes[i], counts[j],
+			   whole ? "a frame" : "no frame");
+		}
+	close(pair[0]);
+	close(pair[1]);
 	close(fd);
 }
 
@@ -277,6 +344,7 @@ main(void)
 {
 	test_pack();
 	test_frames();
+	test_descriptors();
 	test_memfds();
 	test_pipelines();
 	test_depth();
