@@ -19,6 +19,9 @@
 #include "settings.h"
 #include "wire/message.h"
 
+/* Of one request. */
+#define WARNINGS_MAX 100
+
 /* The sources of a request while it is put together. */
 typedef struct SourceTable
 {
@@ -243,7 +246,13 @@ take_failure(RenderAnswer *answer, const Frame *frame, bool *finished)
 		return "a failure that is none";
 	error = helper_error_of_failure(&failure);
 	if (answer->keep_going && failure.output >= 0)
-		answer->renderings[failure.output].error = error;
+	{
+		Rendering *rendering = &answer->renderings[failure.output];
+
+		if (rendering->data != NULL || rendering->error != NULL)
+			return "one output twice";
+		rendering->error = error;
+	}
 	else
 	{
 		answer->error = error;
@@ -259,6 +268,9 @@ take_warning(RenderAnswer *answer, const Frame *frame)
 
 	if (!unpack_warning(frame->body, frame->size, &warning))
 		return "a warning that is none";
+	/* An honest codec says no more, and one that does not stop is ended by its deadline. */
+	if (list_length(answer->warnings) >= WARNINGS_MAX)
+		return NULL;
 	answer->warnings = lappend(answer->warnings, presentable_ascii(warning.message));
 	return NULL;
 }

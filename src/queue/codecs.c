@@ -24,6 +24,9 @@
 #define CODEC_DEPTH 4
 #define SMALL_BYTES (256 * 1024)
 
+/* Of one codec, before it is looked at what else there is. */
+#define FRAMES_A_ROUND 1000
+
 typedef struct Codec
 {
 	Helper *helper;			  /* NULL: none */
@@ -142,11 +145,14 @@ codec_ended(Codec *codec, FrameStatus status)
 static void
 receive(Codec *codec)
 {
-	FrameStatus status;
+	FrameStatus status = FRAME_AGAIN;
 
 	if (codec->helper == NULL)
 		return;
-	while ((status = helper_receive(codec->helper, &frame)) == FRAME_OK)
+	/* A codec that talks without end is left to its deadline, and the others get their turn. */
+	for (int frames = 0; frames < FRAMES_A_ROUND &&
+						 (status = helper_receive(codec->helper, &frame)) == FRAME_OK;
+		 frames++)
 	{
 		const char *broken = "an answer to no request";
 		bool finished = false;
@@ -167,7 +173,7 @@ receive(Codec *codec)
 		if (finished)
 			finish_rendering(codec);
 	}
-	if (status != FRAME_AGAIN)
+	if (status == FRAME_CLOSED || status == FRAME_BROKEN)
 		codec_ended(codec, status);
 }
 

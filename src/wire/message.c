@@ -39,8 +39,8 @@ unpack_hello(const void *body, size_t size, Hello *hello)
 
 	unpacker_init(&unpacker, body, size);
 	hello->version = unpack_u32(&unpacker);
-	hello->program = unpack_text(&unpacker);
-	hello->about = unpack_text(&unpacker);
+	hello->program = unpack_word(&unpacker);
+	hello->about = unpack_word(&unpacker);
 	return unpack_finished(&unpacker);
 }
 

@@ -95,7 +95,7 @@ sub all_right
 }
 
 ask('TRUNCATE imgexport.job, imgexport.batch CASCADE; TRUNCATE imgexport.delivery, imgexport.removal');
-foreach my $round (1 .. (slow_checks() ? 12 : 3))
+foreach my $round (1 .. (slow_checks() ? 12 : 1))
 {
 	submit_all(8, "killed$round");
 	for (1 .. 4)

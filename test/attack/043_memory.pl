@@ -36,6 +36,19 @@ $node->safe_psql('postgres', 'SELECT pg_reload_conf()');
 ok($node->poll_query_until('postgres', "WITH again AS (UPDATE imgexport.job SET run_at = now() WHERE state = 'pending' RETURNING 1)
 	SELECT state = 'completed' AND (SELECT count(*) >= 0 FROM again) FROM imgexport.job"), 'E10: ... comes out by another one');
 
+# E3.1: a codec that talks without end in the worker is ended by its deadline, and others get their turn.
+make_path("$folder/flood");
+system('cp', $liar, "$folder/flood/") == 0 or die "could not copy $liar";
+$node->safe_psql('postgres', "TRUNCATE imgexport.job CASCADE; ALTER SYSTEM SET imgexport.helper_directory = '$folder/flood'");
+$node->safe_psql('postgres', "ALTER SYSTEM SET imgexport.codec_timeout = '2s'");
+$node->safe_psql('postgres', 'SELECT pg_reload_conf()');
+$node->poll_query_until('postgres', "SELECT current_setting('imgexport.helper_directory') ~ 'flood'");
+$node->safe_psql('postgres', "INSERT INTO imgexport.job (source, outputs, max_attempts) VALUES ($image, '{\"a\": {\"format\": \"png\", \"width\": 8}}', 1)");
+ok($node->poll_query_until('postgres', "SELECT error_code = 'IX004' FROM imgexport.job"), 'E3.1: a job whose codec talks without end is out of time');
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET imgexport.helper_directory');
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET imgexport.codec_timeout');
+$node->safe_psql('postgres', 'SELECT pg_reload_conf()');
+
 # Between two requests of a session.
 make_path("$folder/take_later");
 system('cp', $liar, "$folder/take_later/") == 0 or die "could not copy $liar";
