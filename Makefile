@@ -12,16 +12,21 @@
 #	make soak       ten thousand images through one helper process, and other long runs
 #	make soak chaos thousands of jobs, with one fault after another
 #	make docs       doc/reference.md and its pictures, from the functions themselves
+#	make roots      Debian 12, 13 and testing in folders; make check ROOT=debian13 tests in one
 
 IMGEXPORT_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" imgexport.control)
 
 # These set up the machine first, so they are answered before PGXS, which may not be there yet
 # (and which has a "check" of its own).
-OWN_GOALS := check attack demo bench sanitize valgrind memcheck fuzz soak chaos parity docs clean-cache
+OWN_GOALS := check attack demo bench sanitize valgrind memcheck fuzz soak chaos parity docs roots clean-cache
 ifneq ($(filter $(OWN_GOALS),$(MAKECMDGOALS)),)
 
+# ROOT=debian13 runs it on that release, in a root (see test/root).
 check attack demo bench sanitize valgrind memcheck fuzz parity docs:
-	@test/run $@
+	@$(if $(ROOT),test/root $(ROOT)) test/run $@
+
+roots:
+	@for root in debian12 debian13 testing; do test/root $$root || exit; done
 
 # chaos says which soak.
 soak:
