@@ -198,7 +198,7 @@ claim(TimestampTz now, int room)
 	values[8] = CStringGetTextDatum(worker.name);
 	values[9] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, LEASE_MS));
 	values[10] = queues.floors;
-	values[11] = evaluators_crowded_owners();
+	values[11] = turns_crowded_owners();
 	return worker_execute(&claim_statement, values, NULL);
 }
 

@@ -68,10 +68,16 @@ void evaluation_settle(Evaluation *evaluation, HelperError *error);
 
 /* evaluators.c */
 void evaluators_drop(const Task *task);
-Datum evaluators_crowded_owners(void);
+bool evaluators_have(Oid role);
 void evaluators_advance(void);
 long evaluators_wait_ms(void);
 int evaluators_sockets(int *sockets, int room);
+
+/* turns.c */
+Evaluation *turns_next(Oid role);
+void turns_requeue(Oid role);
+void turns_fail(Oid role);
+Datum turns_crowded_owners(void);
 
 PGDLLEXPORT void imgexport_evaluator_main(Datum argument);
 

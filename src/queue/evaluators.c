@@ -5,7 +5,7 @@
  * Nothing here waits and nothing needs a transaction.  An evaluator is a background worker of the
  * server; it comes to a socket of ours, and which process it is the kernel tells.  A role has at
  * most one, so that its functions wait for each other and for nobody else's; where more roles
- * want one than there may be, they take turns.
+ * want one than there may be, they take turns (turns.c).
  */
 #include "postgres.h"
 
@@ -14,12 +14,9 @@
 #include <unistd.h>
 
 #include "access/xlog.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -34,10 +31,6 @@
 /* Where no process can be had it is tried again. */
 #define RESTART_MS 1000
 #define COMPLAINT_MS 60000
-
-/* So many jobs of an owner, or bytes of them, may wait for his functions; others are not claimed. */
-#define HELD_MAX_TASKS 8
-#define HELD_MAX_BYTES ((uint64) 64 << 20)
 
 /* One that nobody needs is let go. */
 #define IDLE_MS 30000
@@ -289,30 +282,6 @@ receive(Evaluator *evaluator)
 	}
 }
 
-static bool
-wants_evaluator(const Task *task)
-{
-	return task->state == TASK_EVALUATING;
-}
-
-/* Those of a role that wait stand at the end of the queue of roles. */
-static void
-requeue_role(Oid role)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	dlist_iter iter;
-	ListCell *cell;
-
-	dlist_foreach(iter, &worker.tasks)
-	{
-		Task *task = dlist_container(Task, link, iter.cur);
-
-		if (wants_evaluator(task) && task->role == role)
-			foreach (cell, task->evaluations)
-				((Evaluation *) lfirst(cell))->waiting_since = now;
-	}
-}
-
 /* Its process is seen to have ended. */
 static void
 free_place(Evaluator *evaluator)
@@ -324,40 +293,6 @@ free_place(Evaluator *evaluator)
 	close_socket(evaluator);
 	pfree(evaluator->handle);
 	evaluator->role = InvalidOid;
-}
-
-/* All that wait for a role's evaluator fail: it does not end, and there is no other. */
-static void
-fail_waiting(Oid role)
-{
-	dlist_iter iter;
-	ListCell *cell;
-
-	dlist_foreach(iter, &worker.tasks)
-	{
-		Task *task = dlist_container(Task, link, iter.cur);
-
-		if (!wants_evaluator(task) || task->role != role)
-			continue;
-		foreach (cell, task->evaluations)
-		{
-			Evaluation *evaluation = lfirst(cell);
-			MemoryContext before;
-
-			if (evaluation->state != EVALUATION_WAITING)
-				continue;
-			before = MemoryContextSwitchTo(task->context);
-			evaluation_settle(
-				evaluation,
-				helper_error(
-					ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, true,
-					psprintf("step %s cannot be evaluated: a function of its role does "
-							 "not end",
-							 evaluation->name),
-					NULL, NULL));
-			MemoryContextSwitchTo(before);
-		}
-	}
 }
 
 static void
@@ -386,7 +321,7 @@ enforce_deadline(Evaluator *evaluator)
 					 errhint("It ends with the server.  Take it from the role, or its right "
 							 "to submit jobs.")));
 			evaluator->complained = true;
-			fail_waiting(evaluator->role);
+			turns_fail(evaluator->role);
 			set_state(evaluator, EVALUATOR_LEAVING, PROCESS_MS);
 			break;
 	}
@@ -401,31 +336,11 @@ evaluator_of(Oid role)
 	return NULL;
 }
 
-/* The evaluation that has waited longest, of a role or of those that have no evaluator. */
-static Evaluation *
-next_evaluation(Oid role)
+/* Does a role have one, in whatever state? */
+bool
+evaluators_have(Oid role)
 {
-	Evaluation *next = NULL;
-	dlist_iter iter;
-	ListCell *cell;
-
-	dlist_foreach(iter, &worker.tasks)
-	{
-		Task *task = dlist_container(Task, link, iter.cur);
-
-		if (!wants_evaluator(task) ||
-			(OidIsValid(role) ? task->role != role : evaluator_of(task->role) != NULL))
-			continue;
-		foreach (cell, task->evaluations)
-		{
-			Evaluation *evaluation = lfirst(cell);
-
-			if (evaluation->state == EVALUATION_WAITING &&
-				(next == NULL || evaluation->waiting_since < next->waiting_since))
-				next = evaluation;
-		}
-	}
-	return next;
+	return evaluator_of(role) != NULL;
 }
 
 static void
@@ -474,7 +389,7 @@ start_wanted(void)
 {
 	Evaluation *evaluation;
 
-	while ((evaluation = next_evaluation(InvalidOid)) != NULL)
+	while ((evaluation = turns_next(InvalidOid)) != NULL)
 	{
 		Evaluator *evaluator = free_evaluator();
 
@@ -503,10 +418,10 @@ assign(bool crowded)
 
 		if (!OidIsValid(evaluator->role) || evaluator->state != EVALUATOR_IDLE)
 			continue;
-		evaluation = next_evaluation(evaluator->role);
+		evaluation = turns_next(evaluator->role);
 		if (crowded && (evaluation == NULL || evaluator->id > 0))
 		{
-			requeue_role(evaluator->role);
+			turns_requeue(evaluator->role);
 			dismiss(evaluator);
 		}
 		else if (evaluation != NULL)
@@ -546,53 +461,6 @@ evaluators_drop(const Task *task)
 			evaluators[i].evaluation = NULL;
 			dismiss(&evaluators[i]);
 		}
-}
-
-/* Does an owner have as many jobs waiting for his functions as may be held for that? */
-static bool
-is_crowded(const char *owner)
-{
-	int count = 0;
-	uint64 bytes = 0;
-	dlist_iter iter;
-
-	dlist_foreach(iter, &worker.tasks)
-	{
-		Task *task = dlist_container(Task, link, iter.cur);
-
-		if (!wants_evaluator(task) || strcmp(task->owner, owner) != 0)
-			continue;
-		count++;
-		bytes += task->source.length + task->base.length;
-	}
-	return count >= HELD_MAX_TASKS || bytes >= HELD_MAX_BYTES;
-}
-
-/* Owners of whom no further job is to be claimed, as an array of texts. */
-Datum
-evaluators_crowded_owners(void)
-{
-	List *owners = NIL;
-	ArrayBuildState *array = NULL;
-	dlist_iter iter;
-	ListCell *cell;
-
-	dlist_foreach(iter, &worker.tasks)
-	{
-		Task *task = dlist_container(Task, link, iter.cur);
-		bool seen = !wants_evaluator(task);
-
-		foreach (cell, owners)
-			seen |= strcmp(lfirst(cell), task->owner) == 0;
-		if (!seen)
-			owners = lappend(owners, task->owner);
-	}
-	foreach (cell, owners)
-		if (is_crowded(lfirst(cell)))
-			array = accumArrayResult(array, CStringGetTextDatum(lfirst(cell)), false, TEXTOID,
-									 CurrentMemoryContext);
-	return array == NULL ? PointerGetDatum(construct_empty_array(TEXTOID))
-						 : makeArrayResult(array, CurrentMemoryContext);
 }
 
 /* How long may the loop sleep for us?  -1: until a socket or the latch says something. */
