@@ -81,7 +81,8 @@ outbox_finish(Outbox *outbox, const char *activity, void (*write_down)(void *))
 	{
 		OutboxItem *item = dlist_container(OutboxItem, link, iter.cur);
 
-		if (!item->done)
+		/* What fails at a planned stop may have failed by it (see retire.c). */
+		if (!item->done || (item->error != NULL && retire_is_requested()))
 			continue;
 		write_down(item);
 		dlist_delete(&item->link);

@@ -69,6 +69,24 @@ retire_is_requested(void)
 	return retirement_requested;
 }
 
+/*
+ * The postmaster signals our process group, in which a helper is until it has a session of its
+ * own: what has failed may have failed by that.
+ */
+static void
+forget_failures(void)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &worker.tasks)
+	{
+		Task *task = dlist_container(Task, link, iter.cur);
+
+		if (task->state == TASK_DONE && task->error != NULL)
+			worker_forget(task);
+	}
+}
+
 /* Write down what is done and give back what is not; the caller ends the process. */
 void
 retire(void)
@@ -76,6 +94,7 @@ retire(void)
 	Datum values[1];
 	uint64 jobs;
 
+	forget_failures();
 	complete_done();
 	deliver_finished();
 	remove_finished();

@@ -482,13 +482,14 @@ run(void)
 		CHECK_FOR_INTERRUPTS();
 		reload_if_asked();
 		read_slot();
+		pool_advance();
+		upkeep_end_overdue();
+		/* Before a failure is written down that the stop has caused. */
 		if (retire_is_requested())
 		{
 			retire();
 			proc_exit(0);
 		}
-		pool_advance();
-		upkeep_end_overdue();
 		complete_done();
 		deliver_finished();
 		remove_finished();
