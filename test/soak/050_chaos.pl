@@ -208,9 +208,10 @@ sub worker_facts
 {
 	my $pid = ask("SELECT coalesce(max(pid), 0) FROM imgexport.workers() WHERE database = 'postgres'");
 	my ($kb) = slurp_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+)/m;
-	my $descriptors = () = glob("/proc/$pid/fd/*");
+	my %open;
+	$open{ (readlink($_) // 'gone') =~ s/\d+|\(deleted\)//gr }++ foreach glob "/proc/$pid/fd/*";
 
-	return ($pid, $kb, $descriptors);
+	return ($pid, $kb, \%open);
 }
 
 sub hurry
@@ -290,7 +291,8 @@ ask("CREATE VIEW public.ended AS SELECT j.*, j.metadata->>'kind' AS kind, (j.met
 none("SELECT kind, state, error_code, left(error, 80), attempts, count(*) FROM public.ended
 	WHERE NOT CASE WHEN steered AND state = 'cancelled' THEN true
 		WHEN kind = 'late' THEN state = 'failed' AND error_code = 'IX004' OR steered AND state = 'completed'
-		WHEN kind = 'hurried' THEN state = 'completed' OR state = 'failed' AND error_code = 'IX004'
+		-- A retry that would come after the deadline is none.
+		WHEN kind = 'hurried' THEN state = 'completed' OR state = 'failed' AND error_code IN ('IX004', 'IX005')
 		WHEN kind = 'damaged' THEN state = 'failed' AND error_code = 'IX001'
 		WHEN steered AND kind IN ('chain', 'milestone') AND error_code = '55000' THEN true
 		ELSE state = 'completed' END
@@ -417,7 +419,11 @@ more_jobs($rounds);
 my ($pid_then, $kb_then, $descriptors_then) = worker_facts();
 is($pid_then, $pid, 'a worker goes on');
 cmp_ok($kb_then, '<', $kb * 1.2 + 2048, 'its memory does not grow');
-cmp_ok($descriptors_then, '<=', $descriptors + 8, 'nor do its descriptors');
+# Files of tables are the server's own business.
+foreach my $what (grep { !m{/pgdata/} } sort keys %$descriptors_then)
+{
+	cmp_ok($descriptors_then->{$what}, '<=', ($descriptors->{$what} // 0) + 8, "nor does the number of its descriptors: $what");
+}
 
 $moody->stop;
 $s3->stop;
