@@ -76,6 +76,60 @@ COMMENT ON FUNCTION imgexport.status(uuid) IS
     'How a batch stands: requestId, status (PENDING, PROCESSING, COMPLETED, or FAILED when nothing came out), totalImages, processedImages, failedImages, warnings of its intake, products (serialNumber, productName, inputImageUrls, outputImageUrls), images (jobId, sourceUrl, state, attempts, error, errorCode, warnings, timings in ms by phase, outputs). NULL for a batch that does not exist. Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.status(uuid) FROM PUBLIC;
 
+-- What a role may know of the worker and of hosts, which serve all roles: whether jobs can run, not whose.
+CREATE FUNCTION imgexport.has_worker_as(caller regrole) RETURNS boolean
+    LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM imgexport.workers() w WHERE w.database = current_database() AND w.pid IS NOT NULL)
+$$;
+COMMENT ON FUNCTION imgexport.has_worker_as(regrole) IS
+    'What imgexport.has_worker returns to a role that calls it. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.has_worker_as(regrole) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.has_worker() RETURNS boolean
+    LANGUAGE C VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'imgexport_as_owner';
+COMMENT ON FUNCTION imgexport.has_worker() IS
+    'Whether a worker runs in this database. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.has_worker() FROM PUBLIC;
+
+CREATE FUNCTION imgexport.host_state_as(caller regrole, host text, OUT running int, OUT failures_in_a_row int,
+        OUT breaker_open_until timestamptz)
+    LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT h.running, h.failures_in_a_row, h.breaker_open_until FROM imgexport.hosts() h
+    WHERE (h.database, h.host) = (current_database(), host_state_as.host)
+$$;
+COMMENT ON FUNCTION imgexport.host_state_as(regrole, text) IS
+    'What imgexport.host_state returns to a role that calls it. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.host_state_as(regrole, text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.host_state(host text, OUT running int, OUT failures_in_a_row int,
+        OUT breaker_open_until timestamptz)
+    LANGUAGE C VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'imgexport_as_owner';
+COMMENT ON FUNCTION imgexport.host_state(text) IS
+    'Why jobs may wait for a host: transfers that run, failures in a row, and until when its circuit breaker is open. It names no job, error or URL. NULLs for a host that was not fetched from lately. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.host_state(text) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.health_workers_as(caller regrole) RETURNS jsonb
+    LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(jsonb_agg(to_jsonb(w)), '[]') FROM imgexport.workers() w
+    WHERE w.database = current_database() AND w.pid IS NOT NULL
+      AND has_function_privilege(caller, 'imgexport.workers()', 'EXECUTE')
+$$;
+COMMENT ON FUNCTION imgexport.health_workers_as(regrole) IS
+    'What imgexport.health_workers returns to a role that calls it. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.health_workers_as(regrole) FROM PUBLIC;
+
+CREATE FUNCTION imgexport.health_workers() RETURNS jsonb
+    LANGUAGE C VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'imgexport_as_owner';
+COMMENT ON FUNCTION imgexport.health_workers() IS
+    'The rows of imgexport.workers() for this database, to roles that may call that; to others none. Errors: none.';
+REVOKE ALL ON FUNCTION imgexport.health_workers() FROM PUBLIC;
+
 CREATE FUNCTION imgexport.health() RETURNS jsonb
     LANGUAGE sql VOLATILE PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
@@ -88,9 +142,7 @@ AS $$
     SELECT jsonb_build_object(
         'status', CASE WHEN NOT imgexport.setting('enabled')::boolean THEN 'disabled'
                        WHEN imgexport.is_dormant() THEN 'dormant'
-                       WHEN EXISTS (SELECT FROM imgexport.workers() w
-                                    WHERE w.database = current_database() AND w.pid IS NOT NULL)
-                            THEN 'healthy'
+                       WHEN imgexport.has_worker() THEN 'healthy'
                        ELSE 'no worker' END,
         'service', 'imgexport',
         'queue', jsonb_build_object(
@@ -103,12 +155,11 @@ AS $$
                        FROM imgexport.job WHERE state = 'failed' AND finished_at IS NOT NULL
                          AND finished_at > now() - interval '1 day'
                        ORDER BY finished_at DESC LIMIT 1),
-        'workers', coalesce((SELECT jsonb_agg(to_jsonb(w)) FROM imgexport.workers() w
-                             WHERE w.database = current_database() AND w.pid IS NOT NULL), '[]'))
+        'workers', imgexport.health_workers())
     FROM open
 $$;
 COMMENT ON FUNCTION imgexport.health() IS
-    'Whether jobs are run here: status (healthy, disabled, dormant, no worker), service, queue (size, pending, concurrency), oldest_job_age_s of those that are due, last_error of the last day, and workers. Errors: none.';
+    'Whether jobs are run here: status (healthy, disabled, dormant, no worker), service, queue (size, pending, concurrency), oldest_job_age_s of those that are due, last_error of the last day among the jobs that the caller sees, and workers, for roles that may call imgexport.workers(). Errors: none.';
 REVOKE ALL ON FUNCTION imgexport.health() FROM PUBLIC;
 
 CREATE FUNCTION imgexport.why(job_id uuid, batch_id uuid DEFAULT NULL) RETURNS text
@@ -154,8 +205,7 @@ BEGIN
         RETURN 'waiting: imgexport.enabled is off';
     ELSIF imgexport.is_dormant() THEN
         RETURN 'waiting: this database is dormant, as it is a copy or a dump was restored into it, until imgexport.adopt()';
-    ELSIF NOT EXISTS (SELECT FROM imgexport.workers() w
-                      WHERE w.database = current_database() AND w.pid IS NOT NULL) THEN
+    ELSIF NOT imgexport.has_worker() THEN
         RETURN 'waiting: no worker runs in this database';
     ELSIF job.blocked THEN
         RETURN format('waiting: depends on %s jobs that are not completed', (
@@ -171,8 +221,7 @@ BEGIN
                            THEN format(', attempt %s of %s failed: %s (%s)', job.attempts,
                                        job.max_attempts, job.error, job.error_code) ELSE '' END);
     END IF;
-    SELECT h.* INTO host FROM imgexport.hosts() h
-    WHERE (h.database, h.host) = (current_database(), job.host);
+    SELECT h.* INTO host FROM imgexport.host_state(job.host) AS h;
     SELECT count(*) INTO waits FROM imgexport.job j
     WHERE j.state = 'processing' AND j.queue = job.queue;
     SELECT count(*) INTO ahead FROM imgexport.job j
@@ -180,8 +229,8 @@ BEGIN
       AND j.run_at <= now() AND (-j.priority, j.run_at) < (-job.priority, job.run_at);
     RETURN CASE
         WHEN host.breaker_open_until > now() THEN
-            format('waiting: host %s has failed %s times in a row and is left alone until %s: %s',
-                   job.host, host.failures_in_a_row, host.breaker_open_until, host.last_error)
+            format('waiting: host %s has failed %s times in a row and is left alone until %s',
+                   job.host, host.failures_in_a_row, host.breaker_open_until)
         WHEN waits >= queue.concurrency THEN
             format('waiting: queue "%s" runs %s jobs, its concurrency, and %s are ahead',
                    job.queue, waits, ahead)
@@ -288,9 +337,7 @@ BEGIN
         EXIT WHEN done = total;
         obstacle := imgexport.why_unfinished(batch_id, give_up);
         IF obstacle.reason IS NULL THEN
-            missed_since := CASE WHEN NOT EXISTS (SELECT FROM imgexport.workers() w
-                    WHERE w.database = current_database() AND w.pid IS NOT NULL)
-                THEN coalesce(missed_since, clock_timestamp()) END;
+            missed_since := CASE WHEN NOT imgexport.has_worker() THEN coalesce(missed_since, clock_timestamp()) END;
             IF clock_timestamp() > missed_since + interval '10 seconds' THEN
                 obstacle.reason := 'no worker runs in this database';
                 obstacle.hint := 'See the server''s log, and max_worker_processes.';

@@ -24,7 +24,7 @@ BEGIN
                     imgexport.read_csv, imgexport.csv_columns, imgexport.split_urls,
                     imgexport.validate_url, imgexport.shown_url, imgexport.uploaded_batch, imgexport.check_submission,
                     imgexport.status, imgexport.batch_status, imgexport.url, imgexport.why, imgexport.why_unfinished, imgexport.is_own_change, imgexport.health,
-                    imgexport.workers, imgexport.hosts, imgexport.retry, imgexport.cancel,
+                    imgexport.has_worker, imgexport.host_state, imgexport.health_workers, imgexport.retry, imgexport.cancel,
                     imgexport.delete_job, imgexport.delete_batch, imgexport.delete_image, imgexport.delete_webhook,
                     imgexport.bind_owner, imgexport.claim_batch, imgexport.check_priority, imgexport.hold_key, imgexport.notify_channel,
                     imgexport.wake, imgexport.is_dormant, imgexport.next_run,

@@ -401,23 +401,3 @@ END $$;
 COMMENT ON FUNCTION imgexport.http_product(uuid) IS
     'The answer of /process-image when its job is done. Errors: as imgexport.image_bytes.';
 REVOKE ALL ON FUNCTION imgexport.http_product(uuid) FROM PUBLIC;
-
--- Bytes of the caller's own image from whatever store, whose secrets the caller may not read.
-CREATE FUNCTION imgexport.own_bytes_as(caller regrole, image_id uuid) RETURNS bytea
-    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-BEGIN
-    RETURN (SELECT imgexport.image_bytes(i.image_id) FROM imgexport.image i
-            WHERE i.image_id = image_id AND i.owner = imgexport.owner_of(caller));
-END $$;
-COMMENT ON FUNCTION imgexport.own_bytes_as(regrole, uuid) IS
-    'What imgexport.own_bytes returns to a role that calls it. Errors: the same.';
-REVOKE ALL ON FUNCTION imgexport.own_bytes_as(regrole, uuid) FROM PUBLIC;
-
-CREATE FUNCTION imgexport.own_bytes(image_id uuid) RETURNS bytea
-    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
-COMMENT ON FUNCTION imgexport.own_bytes(uuid) IS
-    'The bytes of an image of the caller, wherever they are kept; NULL for another''s. Errors: as imgexport.image_bytes.';
-REVOKE ALL ON FUNCTION imgexport.own_bytes(uuid) FROM PUBLIC;

@@ -29,7 +29,7 @@ $node->safe_psql('postgres', q{
 		('00000000-0000-0000-0000-0000000000b2', '00000000-0000-0000-0000-0000000000c2',
 		 '00000000-0000-0000-0000-0000000000d2', 'app', 'o', 'png', 1, 'x', 'x');
 	INSERT INTO imgexport.service (name, kind, url, allowed_role) VALUES ('paid', 'background', 'http://127.0.0.1:1/', 'victim');
-	GRANT EXECUTE ON FUNCTION imgexport.variant_url, imgexport.source_path, imgexport.own_bytes TO app, victim;
+	GRANT EXECUTE ON FUNCTION imgexport.variant_url, imgexport.source_path TO app, victim;
 	SET ROLE app;
 	CREATE TABLE app.seen (what text, url text);
 	-- Of the victim's image everything that a caller may get of his own.
@@ -40,7 +40,6 @@ $node->safe_psql('postgres', q{
 		RAISE NOTICE 'url %', stolen;
 		RAISE NOTICE 'variant %', imgexport.variant_url('00000000-0000-0000-0000-0000000000d1');
 		RAISE NOTICE 'source %', imgexport.source_path('00000000-0000-0000-0000-0000000000b1', '00000000-0000-0000-0000-0000000000c1');
-		RAISE NOTICE 'bytes %', imgexport.own_bytes('00000000-0000-0000-0000-0000000000d1');
 		RAISE NOTICE 'own %', imgexport.url('00000000-0000-0000-0000-0000000000d2', '1 hour');
 		BEGIN
 			PERFORM imgexport.describe_service('paid', '{}');

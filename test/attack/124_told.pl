@@ -22,7 +22,12 @@ like($health, qr/"status": "healthy"/, 'C2: /health tells the status');
 unlike($health, qr/marmalade|error|pid|\Q$failed\E/, 'C2: and neither errors nor processes');
 is(ask("SELECT string_agg(k, ' ' ORDER BY k) FROM jsonb_object_keys('$health') AS k"), 'oldest_job_age_s queue service status', 'C2: but sizes');
 is(ask("SET ROLE eve; SELECT imgexport.health()->'last_error'"), 'null', 'C2.1: health() tells a role of its own errors');
-ok(error_of($node, "SET ROLE eve; SELECT * FROM imgexport.hosts()") =~ /42501/ || ask("SET ROLE eve; SELECT count(*) FROM imgexport.hosts()") eq '0', 'C2.1: a role does not see the hosts of others');
+foreach my $counters ('imgexport.hosts()', 'imgexport.workers()', 'imgexport.services()', 'imgexport.presets()', 'imgexport.stat_host', 'imgexport.stat_worker')
+{
+	like(error_of($node, "SET ROLE eve; SELECT * FROM $counters"), qr/42501/, "C2.1: $counters, which tells of all roles, is not for each");
+}
+is(ask("SET ROLE eve; SELECT imgexport.health()->>'status', imgexport.health()->'workers'"), 'healthy|[]', 'C2.1: health() tells a role that jobs run, and no process');
+is(ask("SET ROLE eve; SELECT count(*) FROM imgexport.host_state('example.com') AS s WHERE s IS NULL"), 1, 'C2.1: the state of a host has no error or URL');
 
 # C3: who may listen hears nothing of use.
 my $listener = $node->background_psql('postgres');

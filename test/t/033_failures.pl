@@ -139,7 +139,7 @@ ask("UPDATE imgexport.job SET run_at = now() WHERE batch_id = '$dead' AND state 
 ask('SELECT pg_sleep(1.5)');
 cmp_ok(ask("SELECT sum(attempts) FROM imgexport.job WHERE batch_id = '$dead'"), '<', 40, 'then nothing is tried');
 like(ask("SELECT imgexport.why(job_id) FROM imgexport.job WHERE batch_id = '$dead' AND state = 'pending' AND run_at <= now() LIMIT 1"),
-	qr/waiting: host .* has failed \d+ times in a row and is left alone until .*could not connect/, 'why() says so');
+	qr/waiting: host .* has failed \d+ times in a row and is left alone until /, 'why() says so');
 my $other = WebServer->start($ENV{PHOTOS} // 'photos');
 $batch = run_batch("source_url => '" . $other->url . "/dune.jpg', outputs => $small");
 is(job($batch, 'state'), 'completed', 'another host is not held up');
