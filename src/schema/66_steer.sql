@@ -10,12 +10,33 @@ DECLARE
     at timestamptz := now();
     owner name := imgexport.owner_of(caller);
     all_rows boolean := imgexport.sees_all(caller);
+    ids uuid[];
+    keyed record;
+    taken text;
 BEGIN
+    ids := ARRAY(
+        SELECT j.job_id FROM imgexport.job j
+        WHERE j.batch_id = batch_id AND j.state IN ('failed', 'cancelled') AND j.unique_key IS NULL
+          AND (job_id IS NULL OR j.job_id = job_id) AND (all_rows OR j.owner = owner));
+    -- Of several with one key the first is tried again.
+    FOR keyed IN
+        SELECT j.batch_id, j.job_id, j.owner, j.unique_key FROM imgexport.job j
+        WHERE j.batch_id = batch_id AND j.state IN ('failed', 'cancelled') AND j.unique_key IS NOT NULL
+          AND (job_id IS NULL OR j.job_id = job_id) AND (all_rows OR j.owner = owner)
+        ORDER BY j.unique_key, j.job_id
+    LOOP
+        IF keyed.unique_key IS DISTINCT FROM taken
+           AND imgexport.hold_key_as(caller, keyed.owner, keyed.unique_key, keyed.batch_id, keyed.job_id) THEN
+            ids := ids || keyed.job_id;
+            taken := keyed.unique_key;
+        ELSE
+            RAISE NOTICE 'job % is not retried: another job with its unique_key is open', keyed.job_id;
+        END IF;
+    END LOOP;
     UPDATE imgexport.job j
     SET state = 'pending', run_at = at, attempts = 0, crashes = 0, finished_at = NULL, deadline = NULL,
         dependencies_done = 0, waits_for = NULL
-    WHERE j.batch_id = batch_id AND j.state IN ('failed', 'cancelled')
-      AND (job_id IS NULL OR j.job_id = job_id) AND (all_rows OR j.owner = owner);
+    WHERE j.batch_id = batch_id AND j.state IN ('failed', 'cancelled') AND j.job_id = ANY (ids);
     GET DIAGNOSTICS again = ROW_COUNT;
     UPDATE imgexport.batch b SET failed = greatest(b.failed - again, 0), finished_at = NULL
     WHERE b.batch_id = batch_id AND again > 0 AND (all_rows OR b.owner = owner);
@@ -29,7 +50,7 @@ REVOKE ALL ON FUNCTION imgexport.retry_as(regrole, uuid, uuid) FROM PUBLIC;
 CREATE FUNCTION imgexport.retry(batch_id uuid, job_id uuid DEFAULT NULL) RETURNS int
     LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'imgexport_as_owner';
 COMMENT ON FUNCTION imgexport.retry(uuid, uuid) IS
-    'Try the failed and cancelled jobs of a batch again, or one of them, with all their attempts and without a deadline; returns how many. Errors: none.';
+    'Try the failed and cancelled jobs of a batch again, or one of them, with all their attempts and without a deadline; returns how many. What a job depends on has to be completed first, as at the beginning. A job with a unique_key that an open job has by now is omitted, with a NOTICE. Errors: 40001 two at once in REPEATABLE READ.';
 REVOKE ALL ON FUNCTION imgexport.retry(uuid, uuid) FROM PUBLIC;
 
 CREATE FUNCTION imgexport.cancel_as(caller regrole, batch_id uuid, job_id uuid) RETURNS int
