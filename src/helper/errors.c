@@ -108,11 +108,41 @@ sqlstate_is_retryable(int sqlstate)
 	}
 }
 
-/* Raise it. */
+/*
+ * Is this something that the server itself could not do, now: a lock, a conflict with others, its
+ * disk, its memory, its end?  A limit that somebody has set is not (53400), nor is a file that is
+ * not there (58P01).
+ */
+bool
+sqlstate_is_of_server(int sqlstate)
+{
+	static const int others[] = {ERRCODE_LOCK_NOT_AVAILABLE, ERRCODE_READ_ONLY_SQL_TRANSACTION,
+								 ERRCODE_SYSTEM_ERROR, ERRCODE_IO_ERROR};
+
+	for (size_t i = 0; i < lengthof(others); i++)
+		if (sqlstate == others[i])
+			return true;
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_OPERATOR_INTERVENTION:
+			return true;
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+			return sqlstate != ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Raise it, as what it is: the error of another process, though it may have the SQLSTATE of one
+ * that the server itself has met.  The domain tells, and nothing is ever translated in it.
+ */
 void
 helper_error_raise(const HelperError *error)
 {
-	ereport(ERROR, (errcode(error->sqlstate), errmsg("%s", error->message),
+	ereport_domain(ERROR, HELPER_DOMAIN,
+				   (errcode(error->sqlstate), errmsg("%s", error->message),
 					error->detail ? errdetail("%s", error->detail) : 0,
 					error->hint ? errhint("%s", error->hint) : 0,
 					error->step >= 0 ? errcontext("rendering step %d, img_%s", error->step + 1,

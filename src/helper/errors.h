@@ -19,10 +19,14 @@
 #define ERRCODE_IMAGE_REFUSED MAKE_SQLSTATE('I', 'X', '0', '0', '6')
 #define ERRCODE_IMAGE_HELPER MAKE_SQLSTATE('I', 'X', '0', '0', '7')
 
+/* The domain of errors that other processes report. */
+#define HELPER_DOMAIN "imgexport helper"
+
 typedef struct HelperError
 {
 	int sqlstate;
 	bool retryable;	   /* may succeed when tried again later */
+	bool of_server;	   /* the server itself could not do it: nobody's failure */
 	int output;		   /* index of the pipeline it is about, -1: all */
 	int step;		   /* index of the step, -1: none */
 	int http_status;   /* 0: no answer came */
@@ -39,6 +43,7 @@ HelperError *helper_error(int sqlstate, bool retryable, const char *message, con
 HelperError *helper_error_copy(const HelperError *error, MemoryContext owner);
 HelperError *helper_error_of_failure(const Failure *failure);
 bool sqlstate_is_retryable(int sqlstate);
+bool sqlstate_is_of_server(int sqlstate);
 pg_noreturn extern void helper_error_raise(const HelperError *error);
 
 #endif

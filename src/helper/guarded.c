@@ -10,12 +10,24 @@
 
 #include "helper/guarded.h"
 
-static HelperError *
-error_of(const ErrorData *data)
+/*
+ * In PG_CATCH: the error that was raised, in the current memory context, which must not be
+ * ErrorContext; it is over with it.
+ */
+HelperError *
+guarded_error(void)
 {
-	return helper_error(data->sqlerrcode, sqlstate_is_retryable(data->sqlerrcode),
-						data->message ? data->message : "unknown error", data->detail,
-						data->hint);
+	ErrorData *data = CopyErrorData();
+	HelperError *error;
+
+	FlushErrorState();
+	error =
+		helper_error(data->sqlerrcode, sqlstate_is_retryable(data->sqlerrcode),
+					 data->message ? data->message : "unknown error", data->detail, data->hint);
+	error->of_server = sqlstate_is_of_server(data->sqlerrcode) &&
+					   (data->domain == NULL || strcmp(data->domain, HELPER_DOMAIN) != 0);
+	FreeErrorData(data);
+	return error;
 }
 
 /*
@@ -41,14 +53,9 @@ run_guarded(void (*run)(void *argument), void *argument, MemoryContext context)
 	}
 	PG_CATCH();
 	{
-		ErrorData *data;
-
 		MemoryContextSwitchTo(context);
-		data = CopyErrorData();
-		FlushErrorState();
+		error = guarded_error();
 		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		error = error_of(data);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(before);

@@ -7,6 +7,7 @@
 
 #include "helper/errors.h"
 
+HelperError *guarded_error(void);
 HelperError *run_guarded(void (*run)(void *argument), void *argument, MemoryContext context);
 
 #endif

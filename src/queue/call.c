@@ -130,7 +130,6 @@ send(ServiceCall *call)
 		request = service_fetch(call->url, call->headers, call->timeout_ms);
 		upload = (Upload){.fd = call->body, .length = call->body_length};
 	}
-	call->state = CALL_SENT;
 	call->sent_at = GetCurrentTimestamp();
 	PG_TRY();
 	{
@@ -147,6 +146,7 @@ send(ServiceCall *call)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	call->state = CALL_SENT;
 }
 
 static Datum
@@ -215,6 +215,13 @@ take_columns(ServiceCall *call, int first)
 	return !is_null;
 }
 
+static void
+forget_sent(ServiceCall *call)
+{
+	pfree(call->sent);
+	call->sent = NULL;
+}
+
 /* Make the request and send it, unless its answer is known, or soon will be. */
 static void
 make_request(ServiceCall *call)
@@ -230,12 +237,11 @@ make_request(ServiceCall *call)
 	call->url = worker_text_in(owner, 0, 4);
 	if (call->url != NULL && DatumGetBool(column(9, &is_null)) && calls_has_twin(call))
 		return;
-	pfree(call->sent);
-	call->sent = NULL;
 	if (call->url == NULL)
 	{
-		service_cached(call->service);
 		take_columns(call, 2);
+		service_cached(call->service);
+		forget_sent(call);
 		return;
 	}
 	call->headers = worker_text_in(owner, 0, 5);
@@ -249,6 +255,9 @@ make_request(ServiceCall *call)
 								 .month_limit = int8_column(12, -1),
 								 .day_spent = int8_column(13, 0),
 								 .month_spent = int8_column(14, 0)};
+	forget_sent(call);
+	/* Whatever happens now, its request is made. */
+	call->state = CALL_FAILED;
 	send(call);
 }
 
@@ -260,7 +269,6 @@ read_answer(ServiceCall *call)
 	bytea *answer = call->answer;
 	bool is_null;
 
-	call->answer = NULL;
 	if (call->answer_url != NULL)
 	{
 		worker_execute(&keep_statement, values, NULL);
@@ -274,13 +282,19 @@ read_answer(ServiceCall *call)
 			call->answer_url = worker_text_in(call->task->context, 0, 3);
 			call->own_host = DatumGetBool(column(4, &is_null));
 			call->attempt = 0;
+			call->state = CALL_FAILED;
 			send(call);
 		}
 	}
+	if (call->answer == answer)
+		call->answer = NULL;
 	pfree(answer);
 }
 
-/* Do what can be done about a call, in a subtransaction and the task's context. */
+/*
+ * Do what can be done about a call, in a subtransaction and the task's context.  Where it raises
+ * nothing has changed, so that it can be tried once more.
+ */
 void
 call_advance(void *argument)
 {

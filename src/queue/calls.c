@@ -18,10 +18,14 @@
 #include "queue/worker.h"
 
 static WorkerStatement forget_statement = {
-	"DELETE FROM imgexport.service_answer WHERE service = $1 AND request_hash = $2",
+	"DELETE FROM imgexport.service_answer WHERE ctid = ANY (ARRAY("
+	" SELECT ctid FROM imgexport.service_answer WHERE service = $1 AND request_hash = $2"
+	" FOR UPDATE NOWAIT))",
 	2,
 	{TEXTOID, BYTEAOID},
 	NULL};
+
+static WorkerStep call_step = {.activity = "ask services"};
 
 /* A service that has no room, as far as this round has found out. */
 static const char *full;
@@ -288,7 +292,7 @@ is_due(const ServiceCall *call, TimestampTz now)
 }
 
 static void
-advance_task(Task *task, bool *begun)
+advance_task(Task *task)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	ListCell *cell;
@@ -300,33 +304,36 @@ advance_task(Task *task, bool *begun)
 
 		if (task->state != TASK_CALLING || !is_due(call, now))
 			continue;
-		if (!*begun)
-			worker_begin("ask services");
-		*begun = true;
 		error = run_guarded(call_advance, call, task->context);
-		if (error != NULL)
+		if (error == NULL)
+			task->backoff = (Backoff){0};
+		else if (!task_put_off(task, error))
 			call_fail(call, error);
 	}
 	calls_settle(task);
 }
 
-/* Send what is to be sent and read what was answered, in one transaction. */
-void
-calls_advance(void)
+static void
+advance_all(void *argument)
 {
 	dlist_iter iter;
-	bool begun = false;
 
 	full = NULL;
 	dlist_foreach(iter, &worker.tasks)
 	{
 		Task *task = dlist_container(Task, link, iter.cur);
 
-		if (task->state == TASK_CALLING)
-			advance_task(task, &begun);
+		if (task->state == TASK_CALLING && task_is_due(task))
+			advance_task(task);
 	}
-	if (begun)
-		worker_commit();
+}
+
+/* Send what is to be sent and read what was answered, in one transaction. */
+void
+calls_advance(void)
+{
+	if (calls_wait_ms() == 0)
+		(void) step_run(&call_step, advance_all, NULL);
 }
 
 /* How long may the loop sleep for us?  -1: until a socket says something. */
@@ -351,7 +358,11 @@ calls_wait_ms(void)
 			long wait_ms;
 
 			if (is_due(call, now))
-				return 0;
+			{
+				wait_ms = backoff_wait_ms(&task->backoff);
+				shortest = shortest < 0 ? wait_ms : Min(shortest, wait_ms);
+				continue;
+			}
 			/* Others wait for one that is under way. */
 			if (call->state != CALL_FAILED || call->retry_at <= now)
 				continue;
@@ -359,5 +370,5 @@ calls_wait_ms(void)
 			shortest = shortest < 0 ? wait_ms : Min(shortest, wait_ms);
 		}
 	}
-	return shortest;
+	return backoff_or(&call_step.backoff, shortest);
 }

@@ -1,6 +1,8 @@
 /*
  * claim.c
  *		Take the jobs that are due, as many as there is room for.
+ *
+ * What a claim has taken is in the worker's hands only once its transaction is committed.
  */
 #include "postgres.h"
 
@@ -12,7 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "helper/bulk.h"
+#include "queue/claimed.h"
 #include "queue/evaluation.h"
 #include "queue/queues.h"
 #include "queue/worker.h"
@@ -45,171 +47,53 @@ static WorkerStatement claim_statement = {
 	"  FROM due) d LEFT JOIN busy USING (host)"
 	" WHERE host IS NULL OR coalesce(running, 0) + nth <= least(host_limit, cap)"
 	" ORDER BY priority DESC, run_at LIMIT $8)"
-	" UPDATE imgexport.job SET state = 'processing', attempts = attempts + 1, worker = $9,"
-	" lease_until = $10, started_at = $7"
-	" FROM chosen WHERE job.batch_id = chosen.batch_id AND job.job_id = chosen.job_id"
-	" RETURNING job.batch_id, job.job_id, queue, owner::text, attempts, max_attempts, notify,"
-	" expires_in, preset, recipe, outputs, metadata, source_url, source, base_url, base, host,"
-	" deadline, on_error, run_at, store",
-	12,
+	" UPDATE imgexport.job j SET attempts = j.attempts + 1, started_at = $7, " CLAIM_SETS(
+		"9", "13",
+		"10") " FROM chosen"
+			  " WHERE j.batch_id = chosen.batch_id AND j.job_id = chosen.job_id" CLAIM_RETURNS(
+				  "NULL", "NULL"),
+	13,
 	{TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-	 TIMESTAMPTZOID, INT4OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID},
+	 TIMESTAMPTZOID, INT4OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID,
+	 UUIDOID},
 	NULL};
 
 /* After a start, which may have followed a crash. */
 #define SUSPICIOUS_MS 60000
 
-enum
+typedef struct Claim
 {
-	COLUMN_BATCH_ID = 1,
-	COLUMN_JOB_ID,
-	COLUMN_QUEUE,
-	COLUMN_OWNER,
-	COLUMN_ATTEMPTS,
-	COLUMN_MAX_ATTEMPTS,
-	COLUMN_NOTIFY,
-	COLUMN_EXPIRES_IN,
-	COLUMN_PRESET,
-	COLUMN_RECIPE,
-	COLUMN_OUTPUTS,
-	COLUMN_METADATA,
-	COLUMN_SOURCE_URL,
-	COLUMN_SOURCE,
-	COLUMN_BASE_URL,
-	COLUMN_BASE,
-	COLUMN_HOST,
-	COLUMN_DEADLINE,
-	COLUMN_ON_ERROR,
-	COLUMN_RUN_AT,
-	COLUMN_STORE
-};
+	Claimed claimed;
+	TimestampTz
+		next; /* when there will be room that a rate does not leave now; 0: no rate does */
+	uint64 taken;
+} Claim;
 
-static Datum
-row_value(int row, int number, bool *is_null)
-{
-	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, is_null);
-}
-
-/* What an on_error begins with that names a preset. */
-#define FALLBACK_MARK "preset:"
-
-/* Bytes in the row become a memfd, so that they are in this process' memory for a moment only. */
-static void
-read_input(TaskInput *input, int row, int url_column, int bytes_column)
-{
-	bool is_null;
-	Datum value = row_value(row, bytes_column, &is_null);
-	bytea *bytes;
-
-	input->url = worker_text_in(input->task->context, row, url_column);
-	if (is_null)
-		return;
-	bytes = DatumGetByteaPP(value);
-	input->length = VARSIZE_ANY_EXHDR(bytes);
-	input->fd = bulk_of(VARDATA_ANY(bytes), input->length);
-	if ((Pointer) bytes != DatumGetPointer(value))
-		pfree(bytes);
-}
-
-static void
-read_on_error(Task *task, int row)
-{
-	char *name = worker_text_in(task->context, row, COLUMN_ON_ERROR);
-
-	if (strcmp(name, "skip") == 0)
-		task->on_error = ON_ERROR_SKIP;
-	else if (strcmp(name, "keep_original") == 0)
-		task->on_error = ON_ERROR_KEEP_ORIGINAL;
-	else if (strcmp(name, "store_url") == 0)
-		task->on_error = ON_ERROR_STORE_URL;
-	else if (strncmp(name, FALLBACK_MARK, strlen(FALLBACK_MARK)) == 0)
-	{
-		task->on_error = ON_ERROR_PRESET;
-		task->fallback_preset = name + strlen(FALLBACK_MARK);
-	}
-}
-
-/* A task of a claimed row; its memory is its own. */
-static Task *
-read_task(int row, TimestampTz now)
-{
-	Task *task = task_new(worker.jobs);
-	MemoryContext owner = task->context;
-	bool is_null;
-	Datum deadline;
-
-	task->batch_id = *DatumGetUUIDP(row_value(row, COLUMN_BATCH_ID, &is_null));
-	task->job_id = *DatumGetUUIDP(row_value(row, COLUMN_JOB_ID, &is_null));
-	task->queue = worker_text_in(owner, row, COLUMN_QUEUE);
-	task->owner = worker_text_in(owner, row, COLUMN_OWNER);
-	task->attempts = DatumGetInt32(row_value(row, COLUMN_ATTEMPTS, &is_null));
-	task->max_attempts = DatumGetInt32(row_value(row, COLUMN_MAX_ATTEMPTS, &is_null));
-	task->notify = DatumGetBool(row_value(row, COLUMN_NOTIFY, &is_null));
-	task->own_expires_in = worker_interval_in(owner, row, COLUMN_EXPIRES_IN);
-	task->preset = worker_text_in(owner, row, COLUMN_PRESET);
-	task->own_store = worker_text_in(owner, row, COLUMN_STORE);
-	task->expires_in = task->own_expires_in;
-	task->store = task->own_store;
-	task->recipe = worker_varlena_in(owner, row, COLUMN_RECIPE);
-	task->outputs = worker_varlena_in(owner, row, COLUMN_OUTPUTS);
-	task->metadata = worker_varlena_in(owner, row, COLUMN_METADATA);
-	read_input(&task->source, row, COLUMN_SOURCE_URL, COLUMN_SOURCE);
-	read_input(&task->base, row, COLUMN_BASE_URL, COLUMN_BASE);
-	task->host = worker_text_in(owner, row, COLUMN_HOST);
-	deadline = row_value(row, COLUMN_DEADLINE, &is_null);
-	task->deadline = is_null ? 0 : DatumGetTimestampTz(deadline);
-	read_on_error(task, row);
-	task->wants_base = task->base.url != NULL || task->base.fd >= 0;
-	task->claimed_at = now;
-	task->state = task->source.url || task->base.url ? TASK_FETCHING : TASK_READY;
-	return task;
-}
-
-static void
-take_rows(uint64 rows, TimestampTz now)
-{
-	for (uint64 row = 0; row < rows; row++)
-	{
-		Task *task = read_task((int) row, now);
-		bool is_null;
-
-		dlist_push_tail(&worker.tasks, &task->link);
-		worker.task_count++;
-		queues_started(task->queue,
-					   DatumGetTimestampTz(row_value((int) row, COLUMN_RUN_AT, &is_null)), now);
-		inputs_start(task);
-	}
-}
+static WorkerStep claim_step = {.activity = "claim jobs"};
+static WorkerStep milestones_step = {.activity = "pass milestones"};
 
 static uint64
-claim(TimestampTz now, int room)
+claim(Claim *claim, int room)
 {
+	TimestampTz now = claim->claimed.now;
 	QueueRoom queues;
-	TimestampTz next = queues_room(room, now, &queues);
-	Datum values[12] = {queues.names, queues.slots, queues.host_limits};
+	Datum values[13];
 
-	if (next != 0)
-		worker_look_at(next);
+	claim->next = queues_room(room, now, &queues);
 	if (queues.count == 0)
 		return 0;
+	values[0] = queues.names;
+	values[1] = queues.slots;
+	values[2] = queues.host_limits;
 	queues_hosts(now, &values[3], &values[4], &values[5]);
 	values[6] = TimestampTzGetDatum(now);
 	values[7] = Int32GetDatum(room);
 	values[8] = CStringGetTextDatum(worker.name);
-	values[9] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, LEASE_MS));
+	values[9] = TimestampTzGetDatum(claimed_lease(&claim->claimed));
 	values[10] = queues.floors;
 	values[11] = turns_crowded_owners();
+	values[12] = UUIDPGetDatum(&claim->claimed.claim);
 	return worker_execute(&claim_statement, values, NULL);
-}
-
-static void
-pass_milestones(TimestampTz now)
-{
-	worker_begin("pass milestones");
-	/* There may be more of them, and jobs that are due. */
-	worker.pass_milestones = milestones_pass(now) > 0;
-	worker.look |= worker.pass_milestones;
-	worker_commit();
 }
 
 /*
@@ -219,30 +103,74 @@ pass_milestones(TimestampTz now)
  * claims are brought to disk.  Jobs that have had crashes are due again within that time.
  */
 static void
-claim_due(TimestampTz now)
+claim_due(void *argument)
 {
-	int room = pool_room();
-	uint64 taken;
+	Claim *due = argument;
 
-	worker_begin("claim jobs");
-	if (TimestampDifferenceExceeds(MyStartTimestamp, now, SUSPICIOUS_MS))
+	due->taken = claim(due, pool_room());
+	claimed_read(&due->claimed, due->taken);
+	/* What counts for a rate has to outlive a crash as well. */
+	if (!queues_write_starts(&due->claimed.tasks, due->claimed.now) &&
+		TimestampDifferenceExceeds(MyStartTimestamp, due->claimed.now, SUSPICIOUS_MS))
 		(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_LOCAL, true, 0, false);
-	taken = claim(now, room);
-	installation_require();
-	take_rows(taken, now);
-	if (worker.task_count > 0 && worker.renew_at == 0)
-		worker.renew_at = TimestampTzPlusMilliseconds(now, LEASE_MS / 3);
+}
+
+static void
+note_starts(const Claimed *claimed)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, (dlist_head *) &claimed->tasks)
+	{
+		const Task *task = dlist_container(Task, link, iter.cur);
+
+		queues_started(task->queue, task->run_at, claimed->now);
+	}
+}
+
+static void
+claim_step_run(void)
+{
+	Claim due = {.next = 0};
+
+	claimed_begin(&due.claimed, GetCurrentTimestamp());
+	if (!step_run(&claim_step, claim_due, &due))
+	{
+		claimed_drop(&due.claimed);
+		worker_look_at(claim_step.backoff.again_at);
+		return;
+	}
+	note_starts(&due.claimed);
+	claimed_keep(&due.claimed);
+	if (due.next != 0)
+		worker_look_at(due.next);
 	/* Where there was something there may be more, as soon as there is room again. */
-	worker.look |= queues_claimed(taken > 0) || taken > 0;
-	worker_commit();
+	worker.look |= queues_claimed(due.taken > 0) || due.taken > 0;
+}
+
+static void
+pass_milestones(void *argument)
+{
+	uint64 *passed = argument;
+
+	*passed = milestones_pass(GetCurrentTimestamp());
 }
 
 /* Start what is due: milestones, which are done at once, and jobs. */
 void
 claim_jobs(void)
 {
-	if (worker.pass_milestones)
-		pass_milestones(GetCurrentTimestamp());
-	claim_due(GetCurrentTimestamp());
+	uint64 passed = 0;
+
+	if (worker.pass_milestones && step_run(&milestones_step, pass_milestones, &passed))
+	{
+		/* There may be more of them, and jobs that are due. */
+		worker.pass_milestones = passed > 0;
+		worker.look |= worker.pass_milestones;
+		worker.counters.completed += passed;
+	}
+	else if (worker.pass_milestones)
+		worker_look_at(milestones_step.backoff.again_at);
+	claim_step_run();
 }

@@ -4,8 +4,11 @@
  *
  * Everything that finished since the last round is one transaction and a statement or two
  * for all of it.  Where that fails, each job is tried by itself, so that what is wrong with
- * one costs no other.  A job is only ours while its row says so: otherwise it was cancelled
+ * one costs no other.  A job is only ours while its row has our claim: otherwise it was cancelled
  * or taken back, and what we made of it is thrown away.
+ *
+ * Nothing here waits for a lock.  What somebody else has locked, a job or its batch, and what the
+ * server itself cannot do now, is written down later; until then all of it stays in memory.
  */
 #include "postgres.h"
 
@@ -31,39 +34,53 @@
 #define COMPLETE_DELAY_MS 5
 
 /*
- * Which of these jobs are still ours?  Those stay locked until the end.
+ * Which of these jobs are still ours, and which of them can be written without waiting for
+ * anybody?  The latter and their batches stay locked until the end.
  *
  * The state is compared by LIKE, here and below, so that the planner does not start from the
  * index of jobs in work, which holds few of them only by the statistics of another moment.
  */
 static WorkerStatement lock_statement = {
-	"SELECT j.batch_id, j.job_id FROM imgexport.job j,"
-	" jsonb_to_recordset($1) AS d(batch_id uuid, job_id uuid, attempts int)"
-	" WHERE (j.batch_id, j.job_id, j.attempts) = (d.batch_id, d.job_id, d.attempts)"
-	" AND j.worker = $2 AND j.state LIKE 'processing' FOR UPDATE OF j",
-	2,
-	{JSONBOID, TEXTOID},
+	"WITH d AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1) AS d(batch_id uuid,"
+	" job_id uuid, claim uuid)),"
+	" ours AS MATERIALIZED ("
+	" SELECT j.batch_id, j.job_id FROM d JOIN imgexport.job j"
+	" ON (j.batch_id, j.job_id) = (d.batch_id, d.job_id)"
+	" WHERE j.claim = d.claim AND j.state LIKE 'processing' FOR NO KEY UPDATE OF j SKIP "
+	"LOCKED),"
+	" batches AS MATERIALIZED ("
+	" SELECT b.batch_id FROM imgexport.batch b"
+	" WHERE b.batch_id IN (SELECT batch_id FROM ours) FOR NO KEY UPDATE SKIP LOCKED)"
+	" SELECT j.batch_id, j.job_id, j.claim,"
+	" (j.batch_id, j.job_id) IN (SELECT batch_id, job_id FROM ours)"
+	" AND (j.batch_id IN (SELECT batch_id FROM batches)"
+	"  OR NOT EXISTS (SELECT FROM imgexport.batch b WHERE b.batch_id = j.batch_id))"
+	" FROM d JOIN imgexport.job j ON (j.batch_id, j.job_id) = (d.batch_id, d.job_id)"
+	" WHERE j.claim = d.claim AND j.state LIKE 'processing'",
+	1,
+	{JSONBOID},
 	NULL};
 
 /* Jobs, the counts of their batches, and the outbox of webhooks. */
 static WorkerStatement complete_statement = {
 	"WITH d AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1) AS d(batch_id uuid,"
-	" job_id uuid, attempts int, state text, run_at timestamptz, error text, error_code text,"
+	" job_id uuid, claim uuid, state text, run_at timestamptz, error text, error_code text,"
 	" warnings jsonb, timings jsonb, source_bytes int8, metadata jsonb)),"
 	" done AS ("
-	" UPDATE imgexport.job j SET state = d.state, worker = NULL, lease_until = NULL,"
+	" UPDATE imgexport.job j SET state = d.state, worker = NULL, claim = NULL, lease_until = "
+	"NULL,"
 	" run_at = coalesce(d.run_at, j.run_at), error = d.error, error_code = d.error_code,"
 	" warnings = d.warnings, timings = d.timings, source_bytes = d.source_bytes,"
 	" metadata = coalesce(d.metadata, j.metadata),"
-	" finished_at = CASE WHEN d.state <> 'pending' THEN $3 END"
-	" FROM d WHERE (j.batch_id, j.job_id, j.attempts) = (d.batch_id, d.job_id, d.attempts)"
-	" AND j.worker = $2 AND j.state LIKE 'processing'"
+	" finished_at = CASE WHEN d.state <> 'pending' THEN $2 END"
+	" FROM d WHERE (j.batch_id, j.job_id) = (d.batch_id, d.job_id)"
+	" AND j.claim = d.claim AND j.state LIKE 'processing'"
 	" RETURNING j.batch_id, j.job_id, j.owner, j.state, j.webhook_url, j.warnings),"
 	" counted AS ("
 	" UPDATE imgexport.batch b SET completed = b.completed + c.completed,"
 	" failed = b.failed + c.failed, warned = b.warned + c.warned,"
 	" finished_at = CASE WHEN b.completed + b.failed + c.completed + c.failed >= b.total"
-	"  THEN $3 END"
+	"  THEN $2 END"
 	" FROM (SELECT batch_id, owner, count(*) FILTER (WHERE state = 'completed') AS completed,"
 	"  count(*) FILTER (WHERE state = 'failed') AS failed,"
 	"  count(*) FILTER (WHERE state = 'completed' AND warnings IS NOT NULL) AS warned"
@@ -79,8 +96,8 @@ static WorkerStatement complete_statement = {
 	" RETURNING delivery_id)" FREE_DEPENDENTS(
 		"done", "e.state <> 'pending'") " SELECT batch_id, job_id, (SELECT count(*) FROM told) "
 										"FROM done",
-	3,
-	{JSONBOID, TEXTOID, TIMESTAMPTZOID},
+	2,
+	{JSONBOID, TIMESTAMPTZOID},
 	NULL};
 
 /* The jobs that are written down together. */
@@ -88,9 +105,13 @@ typedef struct Finished
 {
 	Task *tasks[COMPLETE_MAX];
 	int count;
+	const HelperError *put_off; /* why the server could not write some of them */
 } Finished;
 
 static Finished finished;
+
+static WorkerStep write_step = {.activity = "write down finished jobs"};
+static WorkerStep alone_step = {.activity = "write down a finished job"};
 
 static char *
 uuid_text(const pg_uuid_t *id)
@@ -146,9 +167,9 @@ append_timings(StringInfo json, const Task *task)
 static void
 append_task(StringInfo json, const Task *task)
 {
-	appendStringInfo(json, "%s{\"batch_id\": \"%s\", \"job_id\": \"%s\", \"attempts\": %d",
+	appendStringInfo(json, "%s{\"batch_id\": \"%s\", \"job_id\": \"%s\", \"claim\": \"%s\"",
 					 json->len > 1 ? "," : "", uuid_text(&task->batch_id),
-					 uuid_text(&task->job_id), task->attempts);
+					 uuid_text(&task->job_id), uuid_text(&task->claim));
 	append_text(json, "state",
 				task->outcome == OUTCOME_COMPLETED ? "completed"
 				: task->outcome == OUTCOME_RETRIED ? "pending"
@@ -170,7 +191,14 @@ append_task(StringInfo json, const Task *task)
 	appendStringInfoChar(json, '}');
 }
 
-/* The jobs that are still wanted, as the jsonb array that the statements take. */
+/* A job that is still ours, and can be written now. */
+static bool
+is_writable(const Task *task)
+{
+	return !task->lost && !task->busy;
+}
+
+/* The jobs that can be written, as the jsonb array that the statements take. */
 static Datum
 tasks_json(const Finished *batch)
 {
@@ -179,40 +207,57 @@ tasks_json(const Finished *batch)
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '[');
 	for (int i = 0; i < batch->count; i++)
-		if (!batch->tasks[i]->lost)
+		if (is_writable(batch->tasks[i]))
 			append_task(&json, batch->tasks[i]);
 	appendStringInfoChar(&json, ']');
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
+static const pg_uuid_t *
+uuid_column(uint64 row, int column)
+{
+	bool is_null;
+
+	return DatumGetUUIDP(
+		SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &is_null));
+}
+
 static bool
 is_row_of(uint64 row, const Task *task)
 {
-	bool is_null;
-	TupleDesc columns = SPI_tuptable->tupdesc;
-	pg_uuid_t *batch_id =
-		DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[row], columns, 1, &is_null));
-	pg_uuid_t *job_id =
-		DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[row], columns, 2, &is_null));
-
-	return memcmp(job_id, &task->job_id, sizeof *job_id) == 0 &&
-		   memcmp(batch_id, &task->batch_id, sizeof *batch_id) == 0;
+	return memcmp(uuid_column(row, 2), &task->job_id, UUID_LEN) == 0 &&
+		   memcmp(uuid_column(row, 1), &task->batch_id, UUID_LEN) == 0 &&
+		   memcmp(uuid_column(row, 3), &task->claim, UUID_LEN) == 0;
 }
 
-/* Those that a statement returned no row for are not ours any more. */
+/* What the lock statement says of a task. */
 static void
-mark_lost(Finished *batch, uint64 rows)
+mark(Task *task, uint64 rows)
 {
-	if (rows == (uint64) batch->count)
-		return;
-	for (int i = 0; i < batch->count; i++)
-	{
-		bool found = false;
+	uint64 row = 0;
+	bool is_null;
 
-		for (uint64 row = 0; row < rows && !found; row++)
-			found = is_row_of(row, batch->tasks[i]);
-		batch->tasks[i]->lost = !found;
-	}
+	while (row < rows && !is_row_of(row, task))
+		row++;
+	task->lost = row == rows;
+	task->busy =
+		!task->lost && !DatumGetBool(SPI_getbinval(SPI_tuptable->vals[row],
+												   SPI_tuptable->tupdesc, 4, &is_null));
+}
+
+/* Lock those that are still ours and that nobody else has locked; mark the others. */
+static void
+lock_tasks(Finished *batch)
+{
+	Datum values[1];
+	uint64 rows;
+
+	for (int i = 0; i < batch->count; i++)
+		batch->tasks[i]->lost = batch->tasks[i]->busy = false;
+	values[0] = tasks_json(batch);
+	rows = worker_execute(&lock_statement, values, NULL);
+	for (int i = 0; i < batch->count; i++)
+		mark(batch->tasks[i], rows);
 }
 
 static WorkerStatement notify_statement = {
@@ -242,76 +287,70 @@ static void
 write_down(void *argument)
 {
 	Finished *batch = argument;
-	Datum values[] = {(Datum) 0, CStringGetTextDatum(worker.name),
-					  TimestampTzGetDatum(GetCurrentTimestamp())};
-	bool storing = false;
+	Datum values[2];
 
+	lock_tasks(batch);
 	for (int i = 0; i < batch->count; i++)
-	{
-		batch->tasks[i]->lost = false;
-		storing |= images_any(batch->tasks[i]);
-	}
-	if (storing)
-	{
-		values[0] = tasks_json(batch);
-		mark_lost(batch, worker_execute(&lock_statement, values, NULL));
-	}
-	for (int i = 0; i < batch->count; i++)
-		if (!batch->tasks[i]->lost && images_any(batch->tasks[i]))
+		if (is_writable(batch->tasks[i]) && images_any(batch->tasks[i]))
 			images_insert(batch->tasks[i]);
 	values[0] = tasks_json(batch);
-	mark_lost(batch, worker_execute(&complete_statement, values, NULL));
+	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	worker_execute(&complete_statement, values, NULL);
 	for (int i = 0; i < batch->count; i++)
 	{
-		calls_forget_answers(batch->tasks[i]);
-		if (!batch->tasks[i]->lost)
+		if (!batch->tasks[i]->busy)
+			calls_forget_answers(batch->tasks[i]);
+		if (is_writable(batch->tasks[i]))
 			notify(batch->tasks[i]);
 	}
 }
 
-/* One job by itself; what cannot be written down is its failure. */
-static void
+/* What cannot be written down is the job's failure. */
+static HelperError *
+write_failure(Finished *alone, const HelperError *error)
+{
+	Task *task = alone->tasks[0];
+
+	task_fail(task, error);
+	task->on_error = ON_ERROR_FAIL;
+	outcome_decide(task);
+	return run_guarded(write_down, alone, worker.tick);
+}
+
+/*
+ * One job by itself.  Unless it was the server itself that could not do it: then all that was
+ * made waits in memory, and is written down later.
+ */
+static HelperError *
 write_down_alone(Task *task)
 {
 	Finished *alone = palloc0(sizeof *alone);
 	HelperError *error;
 
 	alone->tasks[alone->count++] = task;
-	error = run_guarded(write_down, alone, task->context);
-	if (error != NULL)
-	{
-		task_fail(task, error);
-		task->on_error = ON_ERROR_FAIL;
-		outcome_decide(task);
-		error = run_guarded(write_down, alone, task->context);
-	}
-	/* It stays ours until the next worker starts, or the lease is over. */
-	if (error != NULL)
-		ereport(WARNING, (errmsg("could not write down an imgexport job: %s", error->message)));
+	error = run_guarded(write_down, alone, worker.tick);
+	if (error != NULL && !error->of_server)
+		error = write_failure(alone, error);
+	task->busy |= error != NULL;
 	pfree(alone);
+	return error;
 }
 
 static void
-write_down_all(Finished *batch)
+write_down_all(void *argument)
 {
-	WorkerCounters before = worker.counters;
+	Finished *batch = argument;
 
+	batch->put_off = NULL;
 	if (run_guarded(write_down, batch, worker.tick) == NULL)
 		return;
-	worker.counters = before;
 	for (int i = 0; i < batch->count; i++)
-		write_down_alone(batch->tasks[i]);
-}
+	{
+		const HelperError *error = write_down_alone(batch->tasks[i]);
 
-static uint64
-output_bytes(const Task *task)
-{
-	uint64 bytes = 0;
-
-	for (int i = 0; i < task->output_count && task->answer.renderings != NULL; i++)
-		if (task->answer.renderings[i].data != NULL)
-			bytes += VARSIZE(task->answer.renderings[i].data);
-	return bytes;
+		if (error != NULL)
+			batch->put_off = error;
+	}
 }
 
 static void
@@ -325,9 +364,9 @@ collect(Finished *batch)
 	{
 		Task *task = dlist_container(Task, link, iter.cur);
 
-		if (task->state != TASK_DONE)
+		if (task->state != TASK_DONE || !task_is_due(task))
 			continue;
-		bytes += output_bytes(task);
+		bytes += task_output_bytes(task);
 		if (batch->count == COMPLETE_MAX || (batch->count > 0 && bytes > COMPLETE_MAX_BYTES))
 			break;
 		batch->tasks[batch->count++] = task;
@@ -354,6 +393,8 @@ count(const Task *task)
 	if (task->outcome == OUTCOME_FAILED)
 		dependencies_recheck();
 	counters->retried += task->outcome == OUTCOME_RETRIED;
+	counters->images += task->stored_images;
+	counters->image_bytes += task->stored_bytes;
 	counters->warned += task->outcome == OUTCOME_COMPLETED && task->warnings != NIL;
 	counters->fetch_ms += ms_between(task->claimed_at, task->fetched_at);
 	counters->decode_ms += task->answer.decode_us / 1000;
@@ -373,8 +414,10 @@ long
 complete_wait_ms(void)
 {
 	TimestampTz oldest = 0;
+	long put_off_ms = -1;
 	int done = 0;
 	int ahead = 0;
+	long wait_ms;
 	dlist_iter iter;
 
 	dlist_foreach(iter, &worker.tasks)
@@ -384,16 +427,25 @@ complete_wait_ms(void)
 		ahead += task->state == TASK_WAITING || task->state == TASK_RENDERING;
 		if (task->state != TASK_DONE)
 			continue;
+		wait_ms = backoff_wait_ms(&task->backoff);
+		if (wait_ms > 0)
+		{
+			put_off_ms = put_off_ms < 0 ? wait_ms : Min(put_off_ms, wait_ms);
+			continue;
+		}
 		done++;
 		if (oldest == 0 || task->done_at < oldest)
 			oldest = task->done_at;
 	}
 	if (done == 0)
-		return -1;
+		return backoff_or(&write_step.backoff, put_off_ms);
 	if (done >= COMPLETE_AT_ONCE || ahead < 2 * codecs_count())
-		return 0;
-	return TimestampDifferenceMilliseconds(
+		return backoff_wait_ms(&write_step.backoff);
+	wait_ms = TimestampDifferenceMilliseconds(
 		GetCurrentTimestamp(), TimestampTzPlusMilliseconds(oldest, COMPLETE_DELAY_MS));
+	if (put_off_ms >= 0)
+		wait_ms = Min(wait_ms, put_off_ms);
+	return backoff_or(&write_step.backoff, wait_ms);
 }
 
 /* Those that fall back on another preset begin again, and are not finished. */
@@ -407,7 +459,8 @@ decide_all(Finished *batch)
 	{
 		Task *task = batch->tasks[i];
 
-		outcome_decide(task);
+		if (!task->decided)
+			outcome_decide(task);
 		if (task->outcome != OUTCOME_FALLS_BACK)
 			batch->tasks[batch->count++] = task;
 		else
@@ -418,6 +471,24 @@ decide_all(Finished *batch)
 	}
 }
 
+/* What was written, or is not ours, is over; the others wait, each for a time of its own. */
+static void
+forget_written(Finished *batch)
+{
+	for (int i = 0; i < batch->count; i++)
+	{
+		Task *task = batch->tasks[i];
+
+		if (task->busy)
+		{
+			backoff_begin(&task->backoff);
+			continue;
+		}
+		count(task);
+		worker_forget(task);
+	}
+}
+
 /* Write down all jobs that are done, in one transaction. */
 void
 complete_done(void)
@@ -425,16 +496,13 @@ complete_done(void)
 	if (complete_wait_ms() != 0)
 		return;
 	collect(&finished);
-	worker_begin("write down finished jobs");
 	decide_all(&finished);
-	if (finished.count > 0)
-		write_down_all(&finished);
-	worker_commit();
-	for (int i = 0; i < finished.count; i++)
-	{
-		count(finished.tasks[i]);
-		worker_forget(finished.tasks[i]);
-	}
+	if (finished.count == 0)
+		return;
+	if (!step_run(&write_step, write_down_all, &finished))
+		return;
+	forget_written(&finished);
+	(void) step_settle(&alone_step, finished.put_off);
 	/* There is room now, and a retry or a delivery may be the next thing that is due. */
 	worker.look = true;
 }

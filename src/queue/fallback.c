@@ -6,8 +6,9 @@
 
 #include "utils/memutils.h"
 
-#include "helper/guarded.h"
 #include "queue/worker.h"
+
+static WorkerStep forget_step = {.activity = "forget damaged answers of services"};
 
 /* A copy that belongs to a task. */
 static char *
@@ -32,6 +33,8 @@ copy_row(const Task *task, Task *next)
 {
 	next->batch_id = task->batch_id;
 	next->job_id = task->job_id;
+	next->claim = task->claim;
+	next->run_at = task->run_at;
 	next->queue = copy_text_in(next->context, task->queue);
 	next->owner = copy_text_in(next->context, task->owner);
 	next->host = copy_text_in(next->context, task->host);
@@ -72,19 +75,18 @@ warn(const Task *task, Task *next)
 /*
  * Begin a task that has failed once more, by its fallback_preset alone; it is freed, and a new
  * one takes its place.  The job's row is still that of the first: a retry of the job begins
- * with its own preset.  In the worker's transaction.
+ * with its own preset.
  */
 void
 fallback_begin(Task *task)
 {
 	Task *next = task_new(worker.jobs);
-	HelperError *error = run_guarded(forget_answers, task, worker.tick);
+	bool forgotten = step_run(&forget_step, forget_answers, task);
 	MemoryContext before = MemoryContextSwitchTo(next->context);
 
 	/* The next one that gets the same answer finds out by itself. */
-	if (error != NULL)
-		ereport(WARNING,
-				(errmsg("could not forget the answer of a service: %s", error->message)));
+	if (!forgotten)
+		ereport(LOG, (errmsg("imgexport keeps a damaged answer of a service")));
 	copy_row(task, next);
 	next->preset = copy_text_in(next->context, task->fallback_preset);
 	move_input(&task->source, &next->source);

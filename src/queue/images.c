@@ -69,8 +69,8 @@ insert_image(Task *task, const char *name, const Rendering *rendering, Place pla
 	if (worker_execute(&image_statement, values, nulls) == 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("store \"%s\" does not exist any more", place.store)));
-	worker.counters.images += rendering != NULL;
-	worker.counters.image_bytes += rendering ? VARSIZE(rendering->data) - VARHDRSZ : 0;
+	task->stored_images += rendering != NULL;
+	task->stored_bytes += rendering ? VARSIZE(rendering->data) - VARHDRSZ : 0;
 }
 
 static void
@@ -113,6 +113,8 @@ images_insert(Task *task)
 	instr_time start;
 	instr_time took;
 
+	task->stored_images = 0;
+	task->stored_bytes = 0;
 	INSTR_TIME_SET_CURRENT(start);
 	if (task->error == NULL)
 	{

@@ -24,6 +24,8 @@ settle(Task *task)
 	{
 		task->state = TASK_READY;
 		task->fetched_at = GetCurrentTimestamp();
+		if (task->verdict != NULL)
+			task_fail(task, task->verdict);
 	}
 }
 
@@ -33,7 +35,7 @@ fail(Task *task, TaskInput *input, HelperError *error)
 {
 	if (input == &task->source)
 	{
-		task_fail(task, error);
+		task_fail(task, task->verdict != NULL ? task->verdict : error);
 		return;
 	}
 	task_warn(task, "base was skipped: %s", error->message);

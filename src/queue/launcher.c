@@ -3,10 +3,14 @@
  *		The process that starts a worker for each database that wants one.
  *
  * It is connected to no database and runs no statement: which databases there are it
- * reads from the shared catalogue at its start, and later it is told.  A worker that
+ * reads from the shared catalogue at its start, and later it is told.  What it has to know of
+ * workers is in their slots, so that a launcher that takes the place of another one goes on with
+ * the workers of that one; whoever ends wakes the launcher that there is then.  A worker that
  * finds no extension in its database says so and is not wanted any more.
  */
 #include "postgres.h"
+
+#include <signal.h>
 
 #include "access/heapam.h"
 #include "access/htup_details.h"
@@ -30,8 +34,11 @@
 #include "queue/launcher.h"
 #include "queue/shmem.h"
 
-#define RESTART_FIRST_MS 1000
-#define RESTART_MAX_MS 60000
+/* Where no process can be had it is tried again after so long. */
+#define RETRY_MS 5000
+
+/* Slots are looked at so often though nobody says that something has changed. */
+#define LOOK_MS 60000
 
 /* The same trouble is not told more often than this. */
 #define COMPLAINT_MS 60000
@@ -159,32 +166,18 @@ is_started(Oid database)
 	return false;
 }
 
-static long
-restart_delay_ms(int failures)
-{
-	return Min(RESTART_MAX_MS, RESTART_FIRST_MS << Min(failures, 10));
-}
-
 /*
- * A worker has ended: by its own decision (then it is not wanted), because it was asked to leave
- * (then it comes back when the database is free), or it is started again later.
+ * A worker that we started has ended.  What follows from that the worker itself has noted in its
+ * slot (see queue_note_end), unless it never got as far as that.
  */
 static void
 note_end(StartedWorker *worker)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	QueueState *state = queue_lock();
 	WorkerSlot *slot = queue_slot(state, worker->database, false);
 
-	if (slot != NULL && slot->wanted && !slot->leave)
-	{
-		bool ran_long = TimestampDifferenceExceeds(worker->started_at, now, RESTART_MAX_MS);
-		TimestampTz restart_at;
-
-		slot->failures = ran_long ? 0 : slot->failures + 1;
-		restart_at = TimestampTzPlusMilliseconds(now, restart_delay_ms(slot->failures - 1));
-		slot->held_until = Max(slot->held_until, restart_at);
-	}
+	if (slot != NULL && slot->started_at < worker->started_at)
+		queue_note_end(slot);
 	queue_unlock();
 	pfree(worker->handle);
 	worker->database = InvalidOid;
@@ -201,6 +194,13 @@ note_ends(void)
 			note_end(&started[i]);
 }
 
+/* A process that ended without clearing its slot would keep every other from it. */
+static bool
+is_dead(pid_t pid)
+{
+	return kill(pid, 0) != 0 && errno == ESRCH;
+}
+
 /* The next database that wants a worker now; *wait_ms: until the next one may want one. */
 static Oid
 next_wanted(long *wait_ms)
@@ -213,6 +213,8 @@ next_wanted(long *wait_ms)
 	{
 		WorkerSlot *slot = &state->slots[i];
 
+		if (slot->pid != 0 && is_dead(slot->pid))
+			queue_note_end(slot);
 		if (slot->database == InvalidOid || !slot->wanted || slot->pid != 0 ||
 			is_started(slot->database))
 			continue;
@@ -230,7 +232,7 @@ next_wanted(long *wait_ms)
 static long
 start_wanted(void)
 {
-	long wait_ms = 3600 * 1000L;
+	long wait_ms = LOOK_MS;
 	Oid database;
 
 	while (OidIsValid(database = next_wanted(&wait_ms)))
@@ -238,7 +240,7 @@ start_wanted(void)
 		if (!database_accepts(database))
 			queue_forget(database);
 		else if (!start_worker(database))
-			return RESTART_FIRST_MS * 5;
+			return RETRY_MS;
 	}
 	return wait_ms;
 }

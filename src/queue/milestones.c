@@ -13,16 +13,30 @@
 /* At a time. */
 #define MILESTONES_MAX "2000"
 
-/* They take no time, so of their queue's limits only its pause is theirs. */
+/* Of a queue q; a range of one value leaves the planner one index. */
+#define MILESTONE_IS_DUE                                                                       \
+	" j.state = 'pending' AND NOT j.blocked AND j.milestone"                                   \
+	" AND j.queue BETWEEN q.name AND q.name"                                                   \
+	" AND j.run_at <= $1 AND (j.deadline IS NULL OR j.deadline > $1)"
+
+/*
+ * They take no time, so of their queue's limits only its pause is theirs.  Those whose row, or
+ * whose batch's, somebody else has locked are passed over.
+ */
 static WorkerStatement pass_statement = {
-	"WITH due AS MATERIALIZED ("
+	"WITH in_batch AS MATERIALIZED ("
 	" SELECT m.* FROM imgexport.queue q, LATERAL ("
-	"  SELECT batch_id, job_id FROM imgexport.job j"
-	"  WHERE j.state = 'pending' AND NOT j.blocked AND j.milestone"
-	"  AND j.queue BETWEEN q.name AND q.name"
-	"  AND j.run_at <= $1 AND (j.deadline IS NULL OR j.deadline > $1)"
-	"  ORDER BY j.queue, j.run_at LIMIT " MILESTONES_MAX " FOR UPDATE SKIP LOCKED) m"
-	" WHERE NOT q.paused LIMIT " MILESTONES_MAX "),"
+	"  SELECT j.batch_id, j.job_id FROM imgexport.job j"
+	"  JOIN imgexport.batch b ON b.batch_id = j.batch_id WHERE " MILESTONE_IS_DUE
+	"  ORDER BY j.queue, j.run_at LIMIT " MILESTONES_MAX
+	"  FOR NO KEY UPDATE OF j, b SKIP LOCKED) m WHERE NOT q.paused LIMIT " MILESTONES_MAX "),"
+	" alone AS MATERIALIZED ("
+	" SELECT m.* FROM imgexport.queue q, LATERAL ("
+	"  SELECT j.batch_id, j.job_id FROM imgexport.job j WHERE " MILESTONE_IS_DUE
+	"  AND NOT EXISTS (SELECT FROM imgexport.batch b WHERE b.batch_id = j.batch_id)"
+	"  ORDER BY j.queue, j.run_at LIMIT " MILESTONES_MAX
+	"  FOR NO KEY UPDATE SKIP LOCKED) m WHERE NOT q.paused LIMIT " MILESTONES_MAX "),"
+	" due AS MATERIALIZED (SELECT * FROM in_batch UNION ALL SELECT * FROM alone),"
 	" done AS ("
 	" UPDATE imgexport.job j SET state = 'completed', attempts = attempts + 1,"
 	" started_at = $1, finished_at = $1, error = NULL, error_code = NULL"
@@ -65,6 +79,5 @@ milestones_pass(TimestampTz now)
 					   SPI_getvalue(rows->vals[row], rows->tupdesc, 2),
 					   SPI_getvalue(rows->vals[row], rows->tupdesc, 3), "completed");
 	}
-	worker.counters.completed += passed;
 	return passed;
 }

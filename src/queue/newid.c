@@ -55,11 +55,10 @@ new_id_is_fresh(const pg_uuid_t *id)
 	return false;
 }
 
-/* imgexport.new_id() returns uuid */
-Datum
-imgexport_new_id(PG_FUNCTION_ARGS)
+/* Fill in a new one. */
+void
+new_id(pg_uuid_t *id)
 {
-	pg_uuid_t *id = palloc(sizeof *id);
 	struct timespec now;
 	uint64 ms;
 	uint32 below;
@@ -75,6 +74,15 @@ imgexport_new_id(PG_FUNCTION_ARGS)
 	id->data[6] = (unsigned char) (0x70 | below >> 8);
 	id->data[7] = (unsigned char) below;
 	id->data[8] = (id->data[8] & 0x3f) | 0x80;
+}
+
+/* imgexport.new_id() returns uuid */
+Datum
+imgexport_new_id(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t *id = palloc(sizeof *id);
+
+	new_id(id);
 	remember(id);
 	PG_RETURN_UUID_P(id);
 }

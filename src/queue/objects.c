@@ -46,6 +46,8 @@ struct Object
 	int output;
 	Stage stage;
 	char *key;
+	bool is_file;	   /* it is a file, whose disk is its store's own affair */
+	uint64 planned_in; /* which round of ours */
 	bytea *sha256;
 	char *mime;
 	uint64 part_bytes; /* larger ones are sent in parts of so many; 0: never */
@@ -77,6 +79,10 @@ static WorkerStatement note_upload_statement = {
 	4,
 	{UUIDOID, TEXTOID, TEXTOID, TEXTOID},
 	NULL};
+
+static WorkerStep send_step = {.activity = "send outputs to stores"};
+
+static uint64 rounds;
 
 static const Rendering *
 rendering_of(const Object *object)
@@ -305,6 +311,7 @@ plan(Object *object)
 	bool is_null;
 
 	worker_execute(&plan_statement, values, NULL);
+	object->planned_in = rounds;
 	object->key = worker_text_in(task->context, 0, 1);
 	object->sha256 = worker_varlena_in(task->context, 0, 2);
 	object->mime = worker_text_in(task->context, 0, 3);
@@ -424,6 +431,7 @@ advance(void *argument)
 	root = worker_text(0, 2);
 	if (strcmp(kind, "file") == 0)
 	{
+		object->is_file = true;
 		file_write(root, object->key, bytes, length);
 		finish(object);
 	}
@@ -439,12 +447,11 @@ wants_request(const Object *object)
 		   object->transfer == NULL;
 }
 
-/* Send what is to be sent next, of every object that waits for nothing, in one transaction. */
-void
-objects_send(void)
+/* In one transaction: what is to be sent next, of every object that waits for nothing. */
+static void
+send_all(void *argument)
 {
 	dlist_iter iter;
-	bool begun = false;
 
 	dlist_foreach(iter, &worker.tasks)
 	{
@@ -454,23 +461,23 @@ objects_send(void)
 		{
 			HelperError *error;
 
-			if (!wants_request(&task->objects[i]))
+			if (!wants_request(&task->objects[i]) || !task_is_due(task))
 				continue;
-			if (!begun)
-				worker_begin("send outputs to stores");
-			begun = true;
 			error = run_guarded(advance, &task->objects[i], task->context);
-			if (error != NULL)
+			if (error == NULL)
+				task->backoff = (Backoff){0};
+			else if (task->objects[i].is_file || !task_put_off(task, error))
 				fail(task, error);
 		}
 	}
-	if (begun)
-		worker_commit();
 }
 
-/* How long may the loop sleep for us?  -1: until a socket says something. */
-long
-objects_wait_ms(void)
+/*
+ * A transaction that was not committed has not noted what becomes of its objects should their job
+ * not be done: they are named once more.
+ */
+static void
+plan_again(void)
 {
 	dlist_iter iter;
 
@@ -479,11 +486,61 @@ objects_wait_ms(void)
 		Task *task = dlist_container(Task, link, iter.cur);
 
 		for (int i = 0; task->state == TASK_STORING && i < task->output_count; i++)
-			if (wants_request(&task->objects[i]))
-				return task->objects[i].stage == STAGE_PLAN ||
-							   !remove_is_busy_with(task->store, task->objects[i].key)
-						   ? 0
-						   : REMOVING_WAIT_MS;
+		{
+			Object *object = &task->objects[i];
+
+			if (object->transfer == NULL || object->planned_in != rounds)
+				continue;
+			transfer_drop(object->transfer);
+			object->transfer = NULL;
+			object->stage = STAGE_PLAN;
+		}
+	}
+}
+
+/* Send what is to be sent next, of every object that waits for nothing, in one transaction. */
+void
+objects_send(void)
+{
+	rounds++;
+	if (objects_wait_ms() == 0 && !step_run(&send_step, send_all, NULL))
+		plan_again();
+}
+
+/* How long until an object of a task can be sent on; -1: there is none. */
+static long
+task_wait_ms(const Task *task)
+{
+	if (task->state != TASK_STORING)
+		return -1;
+	for (int i = 0; i < task->output_count; i++)
+	{
+		const Object *object = &task->objects[i];
+
+		if (!wants_request(object))
+			continue;
+		if (!task_is_due(task))
+			return backoff_wait_ms(&task->backoff);
+		return object->stage == STAGE_PLAN || !remove_is_busy_with(task->store, object->key)
+				   ? 0
+				   : REMOVING_WAIT_MS;
 	}
 	return -1;
+}
+
+/* How long may the loop sleep for us?  -1: until a socket says something. */
+long
+objects_wait_ms(void)
+{
+	long shortest = -1;
+	dlist_iter iter;
+
+	dlist_foreach(iter, &worker.tasks)
+	{
+		long wait_ms = task_wait_ms(dlist_container(Task, link, iter.cur));
+
+		if (wait_ms >= 0 && (shortest < 0 || wait_ms < shortest))
+			shortest = wait_ms;
+	}
+	return backoff_or(&send_step.backoff, shortest);
 }

@@ -100,6 +100,7 @@ outcome_decide(Task *task)
 {
 	MemoryContext before = MemoryContextSwitchTo(task->context);
 
+	task->decided = true;
 	task->outcome = OUTCOME_COMPLETED;
 	if (task->error == NULL)
 		warn_of_outputs(task);

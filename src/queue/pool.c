@@ -17,7 +17,7 @@
 /* Jobs for each codec, those that it has among them, so that no codec waits for a job. */
 #define PREPARED_AHEAD 6
 
-/* Sources and bases that wait in memory: beyond this no further job is claimed. */
+/* Sources, bases and outputs that wait in memory: beyond this no further job is claimed. */
 #define HELD_MAX_BYTES ((uint64) 512 << 20)
 
 /* Jobs in work, whatever they wait for. */
@@ -86,7 +86,8 @@ pool_room(void)
 			continue;
 		/* Those that services are asked for need nothing of ours but memory. */
 		busy += task->state != TASK_DONE && task->state != TASK_CALLING;
-		held += task->source.length + task->base.length + calls_held_bytes(task);
+		held += task->source.length + task->base.length + calls_held_bytes(task) +
+				task_output_bytes(task);
 	}
 	if (held > HELD_MAX_BYTES || worker.task_count >= TASKS_MAX)
 		return 0;
@@ -108,15 +109,10 @@ pool_wait_ms(void)
 {
 	long waits[] = {transfers_wait_ms(),  codecs_wait_ms(),	 calls_wait_ms(),
 					evaluators_wait_ms(), objects_wait_ms(), complete_wait_ms(),
-					usage_wait_ms()};
+					usage_wait_ms(),	  prepare_wait_ms(), deliver_wait_ms(),
+					remove_wait_ms()};
 	long shortest = -1;
-	dlist_iter iter;
 
-	/* Made in this round, taken up in the next. */
-	if (deliver_is_waiting() || remove_is_waiting())
-		return 0;
-	dlist_foreach(iter, &worker.tasks) if (dlist_container(Task, link, iter.cur)->state ==
-										   TASK_READY) return 0;
 	for (int i = 0; i < lengthof(waits); i++)
 		if (waits[i] >= 0 && (shortest < 0 || waits[i] < shortest))
 			shortest = waits[i];

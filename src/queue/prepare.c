@@ -23,6 +23,8 @@
 #include "queue/worker.h"
 #include "wire/sniff.h"
 
+static WorkerStep prepare_step = {.activity = "evaluate recipes"};
+
 static WorkerStatement preset_statement = {
 	"SELECT recipe, outputs, expires_in, store FROM imgexport.preset WHERE name = $1",
 	1,
@@ -188,32 +190,59 @@ prepare(Task *task)
 {
 	HelperError *error = run_guarded(evaluate, task, task->context);
 
-	if (error != NULL)
-		task_fail(task, error);
-	else
+	if (error == NULL)
+	{
 		task->state = evaluations_are_open(task) ? TASK_EVALUATING : TASK_WAITING;
+		task->backoff = (Backoff){0};
+	}
+	else if (!task_put_off(task, error))
+		task_fail(task, error);
+}
+
+static bool
+is_ready(const Task *task)
+{
+	return task->state == TASK_READY && task_is_due(task);
+}
+
+static void
+prepare_all(void *argument)
+{
+	dlist_iter iter;
+
+	dlist_foreach(iter, &worker.tasks)
+	{
+		Task *task = dlist_container(Task, link, iter.cur);
+
+		if (is_ready(task))
+			prepare(task);
+	}
 }
 
 /* Evaluate the recipes of all jobs whose bytes are here, in one transaction. */
 void
 prepare_ready(void)
 {
+	if (prepare_wait_ms() == 0)
+		(void) step_run(&prepare_step, prepare_all, NULL);
+}
+
+/* How long until a recipe can be evaluated; -1: there is none. */
+long
+prepare_wait_ms(void)
+{
+	long shortest = -1;
 	dlist_iter iter;
-	bool begun = false;
 
 	dlist_foreach(iter, &worker.tasks)
 	{
 		Task *task = dlist_container(Task, link, iter.cur);
+		long wait_ms;
 
 		if (task->state != TASK_READY)
 			continue;
-		if (!begun)
-		{
-			worker_begin("evaluate recipes");
-			begun = true;
-		}
-		prepare(task);
+		wait_ms = backoff_wait_ms(&task->backoff);
+		shortest = shortest < 0 ? wait_ms : Min(shortest, wait_ms);
 	}
-	if (begun)
-		worker_commit();
+	return backoff_or(&prepare_step.backoff, shortest);
 }

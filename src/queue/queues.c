@@ -3,7 +3,8 @@
  *		How many jobs of each queue may start now: its concurrency and its rate.
  *
  * The rate is kept by the times of the starts within the last interval, so that no interval,
- * wherever it begins, has more of them.  A worker that starts knows of none.
+ * wherever it begins, has more of them.  They are in a table too, written with the claim, where a
+ * worker that starts finds them, and one whose queue has another rate than before.
  *
  * A floor keeps claims from looking at index entries of jobs that are done: while an old
  * transaction is open vacuum cannot take them away, and each claim would begin with all of
@@ -35,6 +36,33 @@ static WorkerStatement queues_statement = {
 	{0},
 	NULL};
 
+/* The latest of them, by room. */
+static WorkerStatement known_starts_statement = {
+	"SELECT started_at, starts FROM imgexport.queue_start"
+	" WHERE queue = $1 AND started_at > $2 ORDER BY started_at DESC LIMIT $3",
+	3,
+	{TEXTOID, TIMESTAMPTZOID, INT4OID},
+	NULL};
+
+static WorkerStatement note_starts_statement = {
+	"INSERT INTO imgexport.queue_start AS s (queue, started_at, starts) VALUES ($1, $2, $3)"
+	" ON CONFLICT (queue, started_at) DO UPDATE SET starts = s.starts + excluded.starts",
+	3,
+	{TEXTOID, TIMESTAMPTZOID, INT4OID},
+	NULL};
+
+static WorkerStatement forget_starts_statement = {
+	"DELETE FROM imgexport.queue_start WHERE (queue, started_at) IN ("
+	" SELECT s.queue, s.started_at FROM imgexport.queue_start s"
+	"  LEFT JOIN imgexport.queue q ON q.name = s.queue"
+	" WHERE s.started_at <= $1 - greatest(q.rate_interval, interval '1 hour')"
+	" LIMIT 10000 FOR UPDATE OF s SKIP LOCKED)",
+	1,
+	{TIMESTAMPTZOID},
+	NULL};
+
+static WorkerStep forget_step = {.activity = "forget starts of queues"};
+
 /* What is known of a queue from one claim to the next. */
 typedef struct QueueMemory
 {
@@ -42,6 +70,7 @@ typedef struct QueueMemory
 	char *queue;
 	TimestampTz *starts; /* a ring */
 	int room;			 /* of the ring; 0: it has no rate */
+	int64 interval_ms;	 /* that the ring looks back */
 	int first;
 	int count;
 	TimestampTz floor;	 /* DT_NOBEGIN: none */
@@ -51,8 +80,46 @@ typedef struct QueueMemory
 static QueueMemory *memories;
 static TimestampTz floors_from;
 
+/* The ring of a queue, for another rate than before: filled from the table. */
+static void
+make_ring(QueueMemory *log, int room, int64 interval_ms, TimestampTz now)
+{
+	TimestampTz from = TimestampTzPlusMilliseconds(now, -interval_ms);
+	Datum values[] = {CStringGetTextDatum(log->queue), TimestampTzGetDatum(from),
+					  Int32GetDatum(room)};
+	SPITupleTable *rows;
+	uint64 count;
+
+	if (log->starts != NULL)
+		pfree(log->starts);
+	log->starts =
+		room == 0 ? NULL : MemoryContextAlloc(TopMemoryContext, room * sizeof *log->starts);
+	log->room = 0;
+	log->first = log->count = 0;
+	if (room > 0)
+	{
+		count = worker_execute(&known_starts_statement, values, NULL);
+		rows = SPI_tuptable;
+		/* From the end of the ring, as the latest come first. */
+		for (uint64 row = 0; row < count; row++)
+		{
+			bool is_null;
+			TimestampTz at =
+				DatumGetTimestampTz(SPI_getbinval(rows->vals[row], rows->tupdesc, 1, &is_null));
+			int starts =
+				DatumGetInt32(SPI_getbinval(rows->vals[row], rows->tupdesc, 2, &is_null));
+
+			for (; starts > 0 && log->count < room; starts--)
+				log->starts[room - ++log->count] = at;
+		}
+		log->first = (room - log->count) % room;
+	}
+	log->room = room;
+	log->interval_ms = interval_ms;
+}
+
 static QueueMemory *
-queue_memory(const char *queue, int room)
+queue_memory(const char *queue, int room, int64 interval_ms, TimestampTz now)
 {
 	QueueMemory *log = memories;
 
@@ -66,17 +133,8 @@ queue_memory(const char *queue, int room)
 		log->next = memories;
 		memories = log;
 	}
-	if (log->room != room)
-	{
-		/* The limit was changed: what it was before is forgotten. */
-		if (log->starts != NULL)
-			pfree(log->starts);
-		log->starts =
-			room == 0 ? NULL : MemoryContextAlloc(TopMemoryContext, room * sizeof *log->starts);
-		log->room = room;
-		log->first = 0;
-		log->count = 0;
-	}
+	if (log->room != room || (room > 0 && log->interval_ms != interval_ms))
+		make_ring(log, room, interval_ms, now);
 	return log;
 }
 
@@ -118,11 +176,10 @@ running_in(const char *queue)
 }
 
 static int
-int_column(int row, int column, int when_null)
+int_column(const SPITupleTable *table, uint64 row, int column, int when_null)
 {
 	bool is_null;
-	Datum value =
-		SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &is_null);
+	Datum value = SPI_getbinval(table->vals[row], table->tupdesc, column, &is_null);
 
 	return is_null ? when_null : DatumGetInt32(value);
 }
@@ -151,6 +208,7 @@ TimestampTz
 queues_room(int most, TimestampTz now, QueueRoom *room)
 {
 	uint64 rows = worker_execute(&queues_statement, NULL, NULL);
+	const SPITupleTable *table = SPI_tuptable;
 	Datum *names = palloc((rows + 1) * sizeof(Datum));
 	Datum *slots = palloc((rows + 1) * sizeof(Datum));
 	Datum *host_limits = palloc((rows + 1) * sizeof(Datum));
@@ -161,21 +219,16 @@ queues_room(int most, TimestampTz now, QueueRoom *room)
 
 	for (uint64 row = 0; row < rows; row++)
 	{
+		HeapTuple tuple = table->vals[row];
 		bool is_null;
-		Datum name = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &is_null);
-		char *queue = TextDatumGetCString(name);
-		int rate = int_column(row, 3, 0);
-		QueueMemory *log = queue_memory(queue, rate);
-		int count = Min(most, int_column(row, 2, 0) - running_in(queue));
+		char *queue = TextDatumGetCString(SPI_getbinval(tuple, table->tupdesc, 1, &is_null));
+		int rate = int_column(table, row, 3, 0);
+		int64 interval_ms = DatumGetInt64(SPI_getbinval(tuple, table->tupdesc, 4, &is_null));
+		QueueMemory *log = queue_memory(queue, rate, interval_ms, now);
+		int count = Min(most, int_column(table, row, 2, 0) - running_in(queue));
 
 		if (rate > 0)
-		{
-			Datum interval =
-				SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 4, &is_null);
-
-			count = Min(count, rate_room(queue_memory(queue, rate), DatumGetInt64(interval),
-										 now, &next));
-		}
+			count = Min(count, rate_room(log, interval_ms, now, &next));
 		if (count <= 0)
 			continue;
 		names[used] = CStringGetTextDatum(queue);
@@ -183,7 +236,7 @@ queues_room(int most, TimestampTz now, QueueRoom *room)
 		if (forget)
 			log->floor = DT_NOBEGIN;
 		floors[used] = TimestampTzGetDatum(log->floor);
-		host_limits[used++] = Int32GetDatum(int_column(row, 5, PG_INT32_MAX));
+		host_limits[used++] = Int32GetDatum(int_column(table, row, 5, PG_INT32_MAX));
 	}
 	if (forget)
 		floors_from = now;
@@ -196,7 +249,36 @@ queues_room(int most, TimestampTz now, QueueRoom *room)
 	return next;
 }
 
-/* A job of a queue was started. */
+/*
+ * In a claim's transaction: write down how many jobs of each queue with a rate it starts.
+ *
+ * Returns	whether there are any
+ */
+bool
+queues_write_starts(const dlist_head *tasks, TimestampTz now)
+{
+	bool any = false;
+
+	for (QueueMemory *log = memories; log != NULL; log = log->next)
+	{
+		Datum values[] = {CStringGetTextDatum(log->queue), TimestampTzGetDatum(now), 0};
+		int starts = 0;
+		dlist_iter iter;
+
+		if (log->room == 0)
+			continue;
+		dlist_foreach(iter, (dlist_head *) tasks) starts +=
+			strcmp(dlist_container(Task, link, iter.cur)->queue, log->queue) == 0;
+		if (starts == 0)
+			continue;
+		values[2] = Int32GetDatum(starts);
+		worker_execute(&note_starts_statement, values, NULL);
+		any = true;
+	}
+	return any;
+}
+
+/* A job of a queue was started: the claim is committed. */
 void
 queues_started(const char *queue, TimestampTz run_at, TimestampTz now)
 {
@@ -207,6 +289,21 @@ queues_started(const char *queue, TimestampTz run_at, TimestampTz now)
 				log->starts[(log->first + log->count++) % log->room] = now;
 			log->highest = Max(log->highest, run_at);
 		}
+}
+
+static void
+forget_starts(void *argument)
+{
+	Datum values[] = {TimestampTzGetDatum(*(TimestampTz *) argument)};
+
+	worker_execute(&forget_starts_statement, values, NULL);
+}
+
+/* Starts that no rate looks back to any more. */
+bool
+queues_forget_starts(TimestampTz now)
+{
+	return step_run(&forget_step, forget_starts, &now);
 }
 
 /*

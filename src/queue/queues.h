@@ -6,6 +6,7 @@
 #define IMGEXPORT_QUEUE_QUEUES_H
 
 #include "datatype/timestamp.h"
+#include "lib/ilist.h"
 
 typedef struct QueueRoom
 {
@@ -17,6 +18,8 @@ typedef struct QueueRoom
 } QueueRoom;
 
 TimestampTz queues_room(int most, TimestampTz now, QueueRoom *room);
+bool queues_write_starts(const dlist_head *tasks, TimestampTz now);
+bool queues_forget_starts(TimestampTz now);
 void queues_started(const char *queue, TimestampTz run_at, TimestampTz now);
 bool queues_claimed(bool any);
 void queues_hosts(TimestampTz now, Datum *names, Datum *running, Datum *caps);

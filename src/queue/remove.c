@@ -45,17 +45,17 @@ static WorkerStatement keep_statement = {
 	NULL};
 
 static WorkerStatement claim_statement = {
-	"UPDATE imgexport.removal r SET state = 'processing', worker = $1, lease_until = $2,"
-	" attempts = r.attempts + 1"
+	"UPDATE imgexport.removal o SET state = 'processing', worker = $1, claim = $2,"
+	" lease_until = $3, attempts = o.attempts + 1"
 	" FROM (SELECT batch_id, removal_id FROM imgexport.removal"
-	"  WHERE state = 'pending' AND run_at <= $3 ORDER BY run_at LIMIT $4"
+	"  WHERE state = 'pending' AND run_at <= $4 ORDER BY run_at LIMIT $5"
 	"  FOR UPDATE SKIP LOCKED) due"
-	" WHERE (r.batch_id, r.removal_id) = (due.batch_id, due.removal_id)"
-	" AND (r.upload_id IS NOT NULL OR NOT EXISTS ("
-	"  SELECT FROM imgexport.image i WHERE (i.store, i.key) = (r.store, r.key)))"
-	" RETURNING r.batch_id, r.removal_id, r.attempts, r.store, r.key, r.upload_id",
-	4,
-	{TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID},
+	" WHERE (o.batch_id, o.removal_id) = (due.batch_id, due.removal_id)"
+	" AND (o.upload_id IS NOT NULL OR NOT EXISTS ("
+	"  SELECT FROM imgexport.image i WHERE (i.store, i.key) = (o.store, "
+	"o.key)))" OUTBOX_RETURNS("removal_id") ", o.store, o.key, o.upload_id",
+	5,
+	{TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID},
 	NULL};
 
 static WorkerStatement request_statement = {
@@ -65,18 +65,24 @@ static WorkerStatement request_statement = {
 	{TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID},
 	NULL};
 
+/* Whoever has locked the row has it written later. */
+#define MINE                                                                                   \
+	"(SELECT batch_id, removal_id FROM imgexport.removal"                                      \
+	" WHERE batch_id = $1 AND removal_id = $2 AND claim = $3 FOR UPDATE NOWAIT) mine"
+
 static WorkerStatement removed_statement = {
-	"DELETE FROM imgexport.removal WHERE batch_id = $1 AND removal_id = $2",
-	2,
-	{UUIDOID, UUIDOID},
+	"DELETE FROM imgexport.removal r USING " MINE
+	" WHERE (r.batch_id, r.removal_id) = (mine.batch_id, mine.removal_id)",
+	3,
+	{UUIDOID, UUIDOID, UUIDOID},
 	NULL};
 
 static WorkerStatement failed_statement = {
-	"UPDATE imgexport.removal SET state = $3, run_at = $4, worker = NULL, lease_until = NULL,"
-	" error = $5, attempts = attempts - $6"
-	" WHERE batch_id = $1 AND removal_id = $2",
-	6,
-	{UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, INT4OID},
+	"UPDATE imgexport.removal r SET state = $4, run_at = $5, worker = NULL, claim = NULL,"
+	" lease_until = NULL, error = $6, attempts = r.attempts - $7 FROM " MINE
+	" WHERE (r.batch_id, r.removal_id) = (mine.batch_id, mine.removal_id)",
+	7,
+	{UUIDOID, UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, INT4OID},
 	NULL};
 
 typedef struct Removal
@@ -87,9 +93,13 @@ typedef struct Removal
 	char *
 		upload_id; /* of an upload in parts that is given up; NULL: it is the object that goes */
 	bool busy;	   /* a job has the object in work */
+	char *root;	   /* of a file; NULL: it is a request */
+	char *method;
+	char *url;
+	char *headers;
 } Removal;
 
-static Outbox removals = OUTBOX_INIT(removals);
+static Outbox removals;
 
 /* Is that object being removed? */
 bool
@@ -101,23 +111,22 @@ remove_is_busy_with(const char *store, const char *key)
 	{
 		Removal *removal = (Removal *) dlist_container(OutboxItem, link, iter.cur);
 
-		if (!removal->busy && strcmp(removal->key, key) == 0 &&
+		if (!removal->busy && !removal->item.done && strcmp(removal->key, key) == 0 &&
 			strcmp(removal->store, store) == 0)
 			return true;
 	}
 	return false;
 }
 
-static Removal *
-read_row(uint64 row)
+static void
+read_row(void *item, uint64 row)
 {
-	Removal *removal = outbox_add(&removals, row, sizeof *removal);
+	Removal *removal = item;
 	MemoryContext owner = removal->item.context;
 
 	removal->store = worker_text_in(owner, row, OUTBOX_OWN_COLUMNS);
 	removal->key = worker_text_in(owner, row, OUTBOX_OWN_COLUMNS + 1);
 	removal->upload_id = worker_text_in(owner, row, OUTBOX_OWN_COLUMNS + 2);
-	return removal;
 }
 
 static void
@@ -131,106 +140,146 @@ removal_done(void *owner, const Fetched *fetched, int fd, HelperError *error)
 				error != NULL && error->http_status == HTTP_NOT_FOUND ? NULL : error);
 }
 
-/* In a subtransaction, in the removal's context. */
+/* What is to be sent; in a subtransaction, in the removal's context. */
 static void
-start(void *argument)
+prepare_removal(void *argument)
 {
 	Removal *removal = argument;
+	MemoryContext owner = removal->item.context;
 	Datum values[] = {CStringGetTextDatum(removal->store), CStringGetTextDatum(removal->key),
 					  TimestampTzGetDatum(GetCurrentTimestamp()),
 					  CStringGetTextDatum(removal->upload_id
 											  ? psprintf("uploadId=%s", removal->upload_id)
 											  : "")};
-	char *kind;
-	FetchRequest request;
 
-	worker_execute(&request_statement, values, NULL);
-	kind = worker_text(0, 1);
-	if (strcmp(kind, "file") == 0)
-	{
-		file_remove(worker_text(0, 2), removal->key);
-		removal->item.done = true;
-		return;
-	}
-	request = store_request(worker_text(0, 3), worker_text(0, 4), worker_text(0, 5));
-	request.max_bytes = 0;
-	if (transfer_start(&request, UPLOAD_NOTHING, removal_done, removal) == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("URL is too long")));
-}
-
-static void
-begin(Removal *removal)
-{
 	removal->busy = objects_has(removal->store, removal->key);
 	if (removal->busy)
-		removal->item.done = true;
-	else
-		outbox_begin(&removal->item, start);
-}
-
-/* Claim what is due, in the open transaction, and delete it. */
-void
-remove_claim(TimestampTz now)
-{
-	Datum values[] = {
-		CStringGetTextDatum(worker.name),
-		TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, LEASE_MS * INT64CONST(10))),
-		TimestampTzGetDatum(now), Int32GetDatum(REMOVALS_MAX - removals.count)};
-	Removal *claimed[REMOVALS_MAX];
-	uint64 rows;
-
-	if (removals.count >= REMOVALS_MAX)
 		return;
-	worker_execute(&keep_statement, &values[2], NULL);
-	rows = worker_execute(&claim_statement, values, NULL);
-	installation_require();
-	for (uint64 row = 0; row < rows; row++)
-		claimed[row] = read_row(row);
-	for (uint64 row = 0; row < rows; row++)
-		begin(claimed[row]);
+	worker_execute(&request_statement, values, NULL);
+	if (strcmp(worker_text(0, 1), "file") == 0)
+	{
+		removal->root = worker_text_in(owner, 0, 2);
+		file_remove(removal->root, removal->key);
+		return;
+	}
+	removal->method = worker_text_in(owner, 0, 3);
+	removal->url = worker_text_in(owner, 0, 4);
+	removal->headers = worker_text_in(owner, 0, 5);
 }
 
+/* Off it goes, in the removal's context. */
+static void
+send_removal(OutboxItem *item)
+{
+	Removal *removal = (Removal *) item;
+	FetchRequest request;
+
+	if (removal->busy || removal->root != NULL)
+	{
+		outbox_done(item, NULL);
+		return;
+	}
+	request = store_request(removal->method, removal->url, removal->headers);
+	request.max_bytes = 0;
+	item->transfer = transfer_start(&request, UPLOAD_NOTHING, removal_done, removal);
+	if (item->transfer == NULL)
+		outbox_done(item, helper_error(ERRCODE_INVALID_PARAMETER_VALUE, false,
+									   "URL is too long", NULL, NULL));
+}
+
+/* What becomes of a row that stays, and when it is due again. */
+static void
+write_again(const Removal *removal)
+{
+	const HelperError *error = removal->item.error;
+	bool free = removal->busy || outbox_was_put_off(&removal->item);
+	int nth = Max(1, Min(removal->item.attempts, (int) lengthof(delays_s)));
+	bool again = free || removal->item.attempts <= (int) lengthof(delays_s);
+	int64 delay_ms = free ? BUSY_DELAY_MS : delays_s[nth - 1] * INT64CONST(1000);
+	char nulls[] = "       ";
+	Datum values[] = {
+		UUIDPGetDatum(&removal->item.batch_id),
+		UUIDPGetDatum(&removal->item.id),
+		UUIDPGetDatum(&removal->item.claim),
+		CStringGetTextDatum(again ? "pending" : "failed"),
+		TimestampTzGetDatum(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay_ms)),
+		error ? CStringGetTextDatum(error->message) : (Datum) 0,
+		Int32GetDatum(free ? 1 : 0)};
+
+	nulls[5] = error ? ' ' : 'n';
+	worker_execute(&failed_statement, values, nulls);
+}
+
+/* In a subtransaction; where the row is locked it is done later. */
 static void
 write_down(void *argument)
 {
 	Removal *removal = argument;
 	const HelperError *error = removal->item.error;
-	bool again = removal->busy || removal->item.attempts <= lengthof(delays_s);
-	int64 delay_ms = removal->busy ? BUSY_DELAY_MS
-					 : again	   ? delays_s[removal->item.attempts - 1] * INT64CONST(1000)
-								   : 0;
-	char nulls[] = "      ";
-	Datum values[] = {
-		UUIDPGetDatum(&removal->item.batch_id),
-		UUIDPGetDatum(&removal->item.id),
-		CStringGetTextDatum(again ? "pending" : "failed"),
-		TimestampTzGetDatum(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay_ms)),
-		error ? CStringGetTextDatum(error->message) : (Datum) 0,
-		Int32GetDatum(removal->busy ? 1 : 0)};
+	Datum values[] = {UUIDPGetDatum(&removal->item.batch_id), UUIDPGetDatum(&removal->item.id),
+					  UUIDPGetDatum(&removal->item.claim)};
 
 	if (!removal->busy && error == NULL)
-	{
 		worker_execute(&removed_statement, values, NULL);
-		return;
-	}
-	nulls[4] = error ? ' ' : 'n';
-	worker_execute(&failed_statement, values, nulls);
+	else
+		write_again(removal);
 	if (error != NULL)
 		ereport(LOG,
 				(errmsg("imgexport could not remove an object of store \"%s\", attempt %d: %s",
 						removal->store, removal->item.attempts, error->message)));
 }
 
-/* Is there something for remove_finished to write down? */
-bool
-remove_is_waiting(void)
+static Outbox removals = {.noun = "removal",
+						  .claim = &claim_statement,
+						  .size = sizeof(Removal),
+						  .most = REMOVALS_MAX,
+						  .read = read_row,
+						  .prepare = prepare_removal,
+						  .send = send_removal,
+						  .write_down = write_down,
+						  .items = DLIST_STATIC_INIT(removals.items),
+						  .claim_step = {.activity = "claim removals"},
+						  .write_step = {.activity = "write down removals"}};
+
+static WorkerStep keep_step = {.activity = "keep objects that images name"};
+
+static void
+keep_used(void *argument)
 {
-	return outbox_is_waiting(&removals);
+	Datum values[] = {TimestampTzGetDatum(*(TimestampTz *) argument)};
+
+	worker_execute(&keep_statement, values, NULL);
+}
+
+/* Claim removals that are due and delete their objects. */
+bool
+remove_due(TimestampTz now)
+{
+	if (removals.count >= removals.most)
+		return true;
+	if (step_run(&keep_step, keep_used, &now))
+		return outbox_claim_due(&removals, now);
+	worker_look_at(keep_step.backoff.again_at);
+	return false;
+}
+
+/* How long until something can be written down; -1: nothing is done. */
+long
+remove_wait_ms(void)
+{
+	return outbox_wait_ms(&removals);
 }
 
 /* Write down what was removed and what was not. */
 void
 remove_finished(void)
 {
-	outbox_finish(&removals, "write down removals", write_down);
+	outbox_finish(&removals);
+}
+
+/* The removals that are in work here, as uuid[]. */
+Datum
+remove_ids(void)
+{
+	return outbox_ids(&removals);
 }

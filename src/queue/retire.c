@@ -22,29 +22,24 @@
 
 static volatile sig_atomic_t retirement_requested = false;
 
-static WorkerStatement give_back_jobs = {
-	"UPDATE imgexport.job SET state = 'pending', attempts = greatest(attempts - 1, 0),"
-	" worker = NULL, lease_until = NULL"
-	" WHERE state = 'processing' AND worker = $1",
-	1,
-	{TEXTOID},
-	NULL};
+/* What somebody has locked is taken back from us later, as from a worker that died. */
+#define GIVE_BACK(table)                                                                       \
+	{                                                                                          \
+		"UPDATE imgexport." table " r SET state = 'pending', worker = NULL, claim = NULL,"     \
+		" lease_until = NULL, attempts = greatest(attempts - 1, 0)"                            \
+		" FROM (SELECT ctid AS row FROM imgexport." table                                      \
+		"  WHERE state = 'processing' AND worker = $1 FOR UPDATE SKIP LOCKED) d"               \
+		" WHERE r.ctid = d.row",                                                               \
+			1, {TEXTOID}, NULL                                                                 \
+	}
 
-static WorkerStatement give_back_deliveries = {
-	"UPDATE imgexport.delivery SET state = 'pending', attempts = greatest(attempts - 1, 0),"
-	" worker = NULL, lease_until = NULL"
-	" WHERE state = 'processing' AND worker = $1",
-	1,
-	{TEXTOID},
-	NULL};
+static WorkerStatement give_back_jobs = GIVE_BACK("job");
+static WorkerStatement give_back_deliveries = GIVE_BACK("delivery");
+static WorkerStatement give_back_removals = GIVE_BACK("removal");
 
-static WorkerStatement give_back_removals = {
-	"UPDATE imgexport.removal SET state = 'pending', attempts = greatest(attempts - 1, 0),"
-	" worker = NULL, lease_until = NULL"
-	" WHERE state = 'processing' AND worker = $1",
-	1,
-	{TEXTOID},
-	NULL};
+static WorkerStep jobs_step = {.activity = "give back jobs"};
+static WorkerStep deliveries_step = {.activity = "give back webhooks"};
+static WorkerStep removals_step = {.activity = "give back removals"};
 
 /*
  * Handler of SIGTERM: the loop retires when it next comes round.  Its statements are short;
@@ -69,6 +64,17 @@ retire_is_requested(void)
 	return retirement_requested;
 }
 
+static void
+give_back(void *argument)
+{
+	Datum values[] = {CStringGetTextDatum(worker.name)};
+	uint64 rows = worker_execute(argument, values, NULL);
+
+	if (argument == &give_back_jobs && rows > 0)
+		ereport(LOG,
+				(errmsg("imgexport gave back " UINT64_FORMAT " jobs at a planned stop", rows)));
+}
+
 /*
  * The postmaster signals our process group, in which a helper is until it has a session of its
  * own: what has failed may have failed by that.
@@ -91,21 +97,12 @@ forget_failures(void)
 void
 retire(void)
 {
-	Datum values[1];
-	uint64 jobs;
-
 	forget_failures();
 	complete_done();
 	deliver_finished();
 	remove_finished();
 	usage_write_down();
-	worker_begin("give back claims");
-	values[0] = CStringGetTextDatum(worker.name);
-	jobs = worker_execute(&give_back_jobs, values, NULL);
-	worker_execute(&give_back_deliveries, values, NULL);
-	worker_execute(&give_back_removals, values, NULL);
-	worker_commit();
-	if (jobs > 0)
-		ereport(LOG,
-				(errmsg("imgexport gave back " UINT64_FORMAT " jobs at a planned stop", jobs)));
+	(void) step_run(&jobs_step, give_back, &give_back_jobs);
+	(void) step_run(&deliveries_step, give_back, &give_back_deliveries);
+	(void) step_run(&removals_step, give_back, &give_back_removals);
 }

@@ -50,6 +50,14 @@ static WorkerStatement failed_statement = {
 	{TEXTOID, TIMESTAMPTZOID, TEXTOID},
 	NULL};
 
+static WorkerStatement put_off_statement = {
+	"UPDATE imgexport.schedule SET next_run = $2 + interval '5 seconds' WHERE name = $1",
+	2,
+	{TEXTOID, TIMESTAMPTZOID},
+	NULL};
+
+static WorkerStep schedule_step = {.activity = "run a schedule", .for_tasks = true};
+
 typedef struct ScheduleStep
 {
 	char *schedule;
@@ -80,25 +88,45 @@ write_failed(const ScheduleStep *step, const HelperError *error)
 	worker_execute(&failed_statement, values, NULL);
 }
 
+/* What the server itself could not do now is due again soon, and is no failure of the task. */
+static void
+put_off(const ScheduleStep *step)
+{
+	Datum values[] = {CStringGetTextDatum(step->schedule), TimestampTzGetDatum(step->now)};
+
+	worker_execute(&put_off_statement, values, NULL);
+}
+
+static void
+run_schedule(void *argument)
+{
+	bool *any = argument;
+	TimestampTz now = GetCurrentTimestamp();
+	Datum values[] = {TimestampTzGetDatum(now)};
+	ScheduleStep step = {.now = now};
+	HelperError *error;
+
+	*any = worker_execute(&take_statement, values, NULL) > 0;
+	if (!*any)
+		return;
+	step.schedule = worker_text(0, 1);
+	step.task = worker_text(0, 2);
+	error = run_guarded(run_step, &step, worker.tick);
+	if (error != NULL && error->of_server)
+		put_off(&step);
+	else if (error != NULL)
+		write_failed(&step, error);
+}
+
 /* One step of the schedule that is most overdue; the loop comes back for the others. */
-void
+bool
 schedule_run(TimestampTz now)
 {
-	Datum values[] = {TimestampTzGetDatum(now)};
-	MemoryContext context = CurrentMemoryContext;
+	bool any = false;
+	bool done = step_run(&schedule_step, run_schedule, &any);
 
-	worker_begin_for_tasks("run a schedule");
-	if (worker_execute(&take_statement, values, NULL) > 0)
-	{
-		ScheduleStep step = {
-			.schedule = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
-			.task = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2),
-			.now = now};
-		HelperError *error = run_guarded(run_step, &step, context);
-
-		if (error != NULL)
-			write_failed(&step, error);
-		worker.look = true;
-	}
-	worker_commit();
+	worker.look |= done && any;
+	if (!done)
+		worker_look_at(schedule_step.backoff.again_at);
+	return done;
 }

@@ -10,10 +10,15 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "queue/shmem.h"
 
 #define NAME "imgexport"
+
+/* A worker that ended is followed by another one after so long, doubled each time in a row. */
+#define RESTART_FIRST_MS 1000
+#define RESTART_MAX_MS 60000
 
 static QueueState *shared; /* NULL: imgexport is not preloaded */
 static LWLock *lock;
@@ -133,6 +138,30 @@ queue_slot(QueueState *state, Oid database, bool create)
 	memset(free, 0, sizeof *free);
 	free->database = database;
 	return free;
+}
+
+/*
+ * The worker of a slot has ended: by its own decision (then it is not wanted), because it was asked
+ * to leave (then one comes back when the database is free), or another one may be started after a
+ * while, longer each time.
+ */
+void
+queue_note_end(WorkerSlot *slot)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	slot->pid = 0;
+	slot->latch = NULL;
+	slot->running = 0;
+	if (!slot->wanted || slot->leave)
+		return;
+	if (TimestampDifferenceExceeds(slot->started_at, now, RESTART_MAX_MS))
+		slot->failures = 0;
+	slot->held_until =
+		Max(slot->held_until,
+			TimestampTzPlusMilliseconds(
+				now, Min(RESTART_MAX_MS, RESTART_FIRST_MS << Min(slot->failures, 10))));
+	slot->failures++;
 }
 
 void

@@ -136,6 +136,7 @@ QueueState *queue_lock(void);
 void queue_unlock(void);
 void queue_forget(Oid database);
 WorkerSlot *queue_slot(QueueState *state, Oid database, bool create);
+void queue_note_end(WorkerSlot *slot);
 void queue_wake_launcher(QueueState *state);
 
 #endif

@@ -72,6 +72,28 @@ task_fail(Task *task, const HelperError *error)
 	task_done(task);
 }
 
+/*
+ * What the server itself could not do for a task is done later, and costs no attempt: the task
+ * stays in its state, with all that it has.
+ *
+ * Returns	false: it was something else, and the task fails of it
+ */
+bool
+task_put_off(Task *task, const HelperError *error)
+{
+	if (!error->of_server)
+		return false;
+	backoff_begin(&task->backoff);
+	ereport(DEBUG1, (errmsg("imgexport puts a job off: %s", error->message)));
+	return true;
+}
+
+bool
+task_is_due(const Task *task)
+{
+	return backoff_wait_ms(&task->backoff) == 0;
+}
+
 /* The source and the base are needed no more, unless it fails. */
 void
 task_close_inputs(Task *task)
@@ -123,6 +145,18 @@ task_done(Task *task)
 {
 	task->state = TASK_DONE;
 	task->done_at = GetCurrentTimestamp();
+}
+
+/* What its outputs hold in memory. */
+uint64
+task_output_bytes(const Task *task)
+{
+	uint64 bytes = 0;
+
+	for (int i = 0; i < task->output_count && task->answer.renderings != NULL; i++)
+		if (task->answer.renderings[i].data != NULL)
+			bytes += VARSIZE(task->answer.renderings[i].data);
+	return bytes;
 }
 
 /* What is done in a state, in a word for people. */

@@ -24,6 +24,7 @@
 #include "helper/errors.h"
 #include "image/outputs.h"
 #include "image/render.h"
+#include "queue/step.h"
 #include "queue/transfers.h"
 
 typedef enum TaskState
@@ -76,9 +77,11 @@ typedef struct Task
 	TaskState state;
 	pg_uuid_t batch_id;
 	pg_uuid_t job_id;
+	pg_uuid_t claim; /* of its row: without it nothing is written there */
 	char *queue;
 	char *owner;
-	char *host;			  /* that it fetches from; NULL: none */
+	char *host; /* that it fetches from; NULL: none */
+	TimestampTz run_at;
 	TimestampTz deadline; /* 0: none */
 	OnError on_error;
 	char *fallback_preset; /* of ON_ERROR_PRESET */
@@ -113,20 +116,30 @@ typedef struct Task
 	TimestampTz storing_since;
 	const HelperError *error; /* the job has failed; a copy of its own, see task_fail */
 	TaskState failed_in;
-	List *warnings; /* of char * */
+	const HelperError
+		*verdict;	 /* it has failed before it began; only its on_error is left to do */
+	Backoff backoff; /* of what the server itself could not do for it */
+	List *warnings;	 /* of char * */
 	TimestampTz claimed_at;
 	TimestampTz fetched_at;
 	TimestampTz done_at;
 	long store_us;
+	int stored_images; /* in the last try to write it down; likewise their bytes */
+	uint64 stored_bytes;
+	bool decided;
 	Outcome outcome;	  /* once it is decided */
 	TimestampTz retry_at; /* where it is tried again */
 	bool lost;			  /* the row says that it is not ours any more */
+	bool busy;			  /* somebody else has locked what is to be written */
 } Task;
 
 Task *task_new(MemoryContext parent);
 void task_free(Task *task);
 void task_fail(Task *task, const HelperError *error);
+bool task_put_off(Task *task, const HelperError *error);
+bool task_is_due(const Task *task);
 void task_warn(Task *task, const char *format, ...) pg_attribute_printf(2, 3);
+uint64 task_output_bytes(const Task *task);
 void task_close_inputs(Task *task);
 void task_done(Task *task);
 const char *task_phase(TaskState state);

@@ -11,17 +11,18 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "helper/guarded.h"
 #include "queue/services.h"
 #include "queue/worker.h"
 
 #define WRITE_MS 1000
 
 static WorkerStatement usage_statement = {
-	"INSERT INTO imgexport.service_usage AS u"
+	"WITH known AS MATERIALIZED (SELECT FROM imgexport.service_usage WHERE service = $1"
+	"  AND day = (statement_timestamp() AT TIME ZONE 'UTC')::date FOR UPDATE NOWAIT)"
+	" INSERT INTO imgexport.service_usage AS u"
 	" (service, day, calls, successes, failures, cached, ms, cost)"
-	" VALUES ($1, (statement_timestamp() AT TIME ZONE 'UTC')::date, $2, $3, $4, $5, $6,"
-	"  trim_scale($7 / 1000000.0))"
+	" SELECT $1, (statement_timestamp() AT TIME ZONE 'UTC')::date, $2, $3, $4, $5, $6,"
+	"  trim_scale($7 / 1000000.0) FROM (SELECT count(*) FROM known) k"
 	" ON CONFLICT (service, day) DO UPDATE SET calls = u.calls + excluded.calls,"
 	" successes = u.successes + excluded.successes, failures = u.failures + excluded.failures,"
 	" cached = u.cached + excluded.cached, ms = u.ms + excluded.ms,"
@@ -33,6 +34,8 @@ static WorkerStatement usage_statement = {
 static ServiceUsage usage[QUEUE_MAX_SERVICES];
 static int usage_count;
 static TimestampTz written_at;
+
+static WorkerStep write_step = {.activity = "write down what services were asked"};
 
 static void
 write_all(void *argument)
@@ -54,31 +57,23 @@ write_all(void *argument)
 void
 usage_write_down(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	HelperError *error;
-
-	if (!TimestampDifferenceExceeds(written_at, now, WRITE_MS) || !services_have_unwritten())
+	if (usage_wait_ms() != 0)
 		return;
-	written_at = now;
-	worker_begin("write down what services were asked");
+	written_at = GetCurrentTimestamp();
 	usage_count = services_take_unwritten(usage, lengthof(usage));
-	error = run_guarded(write_all, NULL, worker.tick);
-	if (error != NULL)
-	{
+	if (!step_run(&write_step, write_all, NULL))
 		services_put_back(usage, usage_count);
-		ereport(WARNING,
-				(errmsg("could not write imgexport.service_usage: %s", error->message)));
-	}
-	worker_commit();
 }
 
 /* How long may the loop sleep for us?  -1: there is nothing to write. */
 long
 usage_wait_ms(void)
 {
-	return services_have_unwritten()
-			   ? TimestampDifferenceMilliseconds(
-					 GetCurrentTimestamp(), TimestampTzPlusMilliseconds(written_at, WRITE_MS)) +
-					 1
-			   : -1;
+	long wait_ms;
+
+	if (!services_have_unwritten())
+		return -1;
+	wait_ms = TimestampDifferenceMilliseconds(
+		GetCurrentTimestamp(), TimestampTzPlusMilliseconds(written_at, WRITE_MS));
+	return backoff_or(&write_step.backoff, wait_ms);
 }

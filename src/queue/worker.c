@@ -43,6 +43,9 @@
 /* After PREPARE TRANSACTION a row becomes visible a little after the wake-up. */
 static const int recheck_ms[] = {50, 200, 1000};
 
+/* What somebody has locked is looked at again later; nobody waits for it. */
+#define WORKER_LOCK_TIMEOUT "50ms"
+
 /* With jobs in work, the queue is put in order no more often than this. */
 #define UPKEEP_MS 100
 
@@ -66,6 +69,13 @@ leave_for_good(void)
 		memset(slot, 0, sizeof *slot);
 	queue_unlock();
 	proc_exit(0);
+}
+
+static void
+set_local(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+							 false);
 }
 
 /*
@@ -95,12 +105,13 @@ begin_pinned(const char *activity)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	pins_apply(PINS_PROCESS, GUC_ACTION_LOCAL);
+	set_local("lock_timeout", WORKER_LOCK_TIMEOUT);
 	if (!lock_extension())
 	{
 		AbortCurrentTransaction();
 		leave_for_good();
 	}
-	pins_apply(PINS_PROCESS, GUC_ACTION_LOCAL);
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, activity);
@@ -136,8 +147,7 @@ worker_begin(const char *activity)
 
 	begin_pinned(activity);
 	for (int i = 0; i < lengthof(planner); i++)
-		(void) set_config_option(planner[i].name, planner[i].value, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_LOCAL, true, 0, false);
+		set_local(planner[i].name, planner[i].value);
 }
 
 /* What the worker is at between its transactions, in words. */
@@ -309,9 +319,8 @@ worker_leave(int code, Datum database)
 
 	if (slot != NULL && slot->pid == MyProcPid)
 	{
-		slot->pid = 0;
-		slot->latch = NULL;
-		slot->running = 0;
+		queue_note_end(slot);
+		queue_wake_launcher(state);
 	}
 	queue_unlock();
 }
@@ -355,15 +364,22 @@ worker_look_at(TimestampTz at)
 		worker.look_at = at;
 }
 
-/* Give a task up, or be done with it. */
+/* Have nobody work for a task any more. */
 void
-worker_forget(Task *task)
+worker_stop(Task *task)
 {
 	inputs_drop(task);
 	codecs_drop(task);
 	evaluators_drop(task);
 	calls_drop(task);
 	objects_drop(task);
+}
+
+/* Give a task up, or be done with it. */
+void
+worker_forget(Task *task)
+{
+	worker_stop(task);
 	dlist_delete(&task->link);
 	worker.task_count--;
 	task_free(task);
@@ -466,7 +482,6 @@ worker_open(void)
 	transfers_open();
 	hosts_forget_running();
 	services_forget_running();
-	upkeep_recover();
 }
 
 static void
@@ -483,7 +498,7 @@ run(void)
 		reload_if_asked();
 		read_slot();
 		pool_advance();
-		upkeep_end_overdue();
+		leases_end_overdue();
 		/* Before a failure is written down that the stop has caused. */
 		if (retire_is_requested())
 		{
@@ -500,7 +515,7 @@ run(void)
 		objects_send();
 		usage_write_down();
 		pool_advance();
-		upkeep_renew();
+		leases_renew();
 		publish_counters();
 		wait_ms = sleep_ms();
 		if (wait_ms == 0)
@@ -518,9 +533,9 @@ imgexport_worker_main(Datum argument)
 
 	background_start();
 	pqsignal(SIGTERM, retire_on_signal);
+	before_shmem_exit(worker_leave, ObjectIdGetDatum(database));
 	if (!enter(database))
 		proc_exit(0);
-	before_shmem_exit(worker_leave, ObjectIdGetDatum(database));
 	background_connect(database, "imgexport worker");
 	worker.tick =
 		AllocSetContextCreate(TopMemoryContext, "imgexport tick", ALLOCSET_DEFAULT_SIZES);

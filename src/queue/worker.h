@@ -9,6 +9,7 @@
 
 #include "helper/helper.h"
 #include "queue/shmem.h"
+#include "queue/step.h"
 #include "queue/task.h"
 
 typedef struct Worker
@@ -36,9 +37,6 @@ typedef struct WorkerStatement
 	SPIPlanPtr plan;
 } WorkerStatement;
 
-/* A claim lasts so long without being renewed; others' claims are taken back after it. */
-#define LEASE_MS 60000
-
 extern Worker worker;
 
 /* One short transaction with SPI connected. */
@@ -53,6 +51,7 @@ void *worker_varlena_in(MemoryContext owner, uint64 row, int column);
 Interval *worker_interval_in(MemoryContext owner, uint64 row, int column);
 
 void worker_look_at(TimestampTz at);
+void worker_stop(Task *task);
 void worker_forget(Task *task);
 
 /* claim.c */
@@ -67,6 +66,7 @@ void inputs_drop(Task *task);
 
 /* prepare.c */
 void prepare_ready(void);
+long prepare_wait_ms(void);
 
 /* codecs.c */
 void codecs_open(void);
@@ -102,9 +102,10 @@ void objects_send(void);
 long objects_wait_ms(void);
 
 /* remove.c */
-void remove_claim(TimestampTz now);
+bool remove_due(TimestampTz now);
 void remove_finished(void);
-bool remove_is_waiting(void);
+Datum remove_ids(void);
+long remove_wait_ms(void);
 bool remove_is_busy_with(const char *store, const char *key);
 
 /* pool.c */
@@ -132,12 +133,13 @@ void complete_done(void);
 long complete_wait_ms(void);
 
 /* deliver.c */
-void deliver_claim(TimestampTz now);
+bool deliver_due(TimestampTz now);
 void deliver_finished(void);
-bool deliver_is_waiting(void);
+Datum deliver_ids(void);
+long deliver_wait_ms(void);
 
 /* schedule.c */
-void schedule_run(TimestampTz now);
+bool schedule_run(TimestampTz now);
 
 /* installation.c */
 void installation_require(void);
@@ -148,10 +150,11 @@ bool retire_is_requested(void);
 void retire(void);
 
 /* upkeep.c */
-void upkeep_recover(void);
 void upkeep_run(void);
-void upkeep_renew(void);
-void upkeep_end_overdue(void);
+
+/* leases.c */
+void leases_renew(void);
+void leases_end_overdue(void);
 
 PGDLLEXPORT void imgexport_worker_main(Datum argument);
 

@@ -131,6 +131,7 @@ CREATE TABLE imgexport.job (
     -- Workers that died while they had it, which costs no attempt.
     crashes       int NOT NULL DEFAULT 0,
     worker        text,
+    claim         uuid,
     lease_until   timestamptz,
     error         text,
     error_code    text,

@@ -29,6 +29,7 @@ CREATE TABLE imgexport.delivery (
     attempts    int NOT NULL DEFAULT 0,
     run_at      timestamptz NOT NULL DEFAULT now(),
     worker      text,
+    claim       uuid,
     lease_until timestamptz,
     http_status int,
     error       text,

@@ -246,7 +246,7 @@ DECLARE
     deliveries int;
 BEGIN
     -- As the worker does it; the jobs that have had their last crash are left to it.
-    UPDATE imgexport.job SET state = 'pending', worker = NULL, lease_until = NULL,
+    UPDATE imgexport.job SET state = 'pending', worker = NULL, claim = NULL, lease_until = NULL,
         crashes = least(crashes, 1000000) + 1, attempts = greatest(attempts - 1, 0)
     WHERE (batch_id, job_id) IN (
         SELECT batch_id, job_id FROM imgexport.job
@@ -254,7 +254,7 @@ BEGIN
           AND crashes + 1 < imgexport.setting('max_crashes')::int
         ORDER BY lease_until LIMIT most FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS jobs = ROW_COUNT;
-    UPDATE imgexport.delivery SET state = 'pending', worker = NULL, lease_until = NULL
+    UPDATE imgexport.delivery SET state = 'pending', worker = NULL, claim = NULL, lease_until = NULL
     WHERE (batch_id, delivery_id) IN (
         SELECT batch_id, delivery_id FROM imgexport.delivery
         WHERE state = 'processing' AND lease_until < at

@@ -11,6 +11,7 @@ CREATE TABLE imgexport.removal (
     attempts    int NOT NULL DEFAULT 0,
     run_at      timestamptz NOT NULL DEFAULT now(),
     worker      text,
+    claim       uuid,
     lease_until timestamptz,
     error       text,
     created_at  timestamptz NOT NULL DEFAULT now(),
