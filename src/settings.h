@@ -33,6 +33,7 @@ typedef struct Settings
 	int codec_processes; /* 0: as many as there are processors */
 	int max_pixels;
 	int max_pages;
+	int max_input_kb;
 	char *allowed_loaders;
 	int sandbox; /* SettingsSandbox */
 	int helper_idle_s;

@@ -26,6 +26,7 @@ PG_FUNCTION_INFO_V1(img_collected);
 typedef struct Collection
 {
 	LazyImage *first;
+	ImageBudget budget;
 	int count; /* of arguments, room of them allocated */
 	int room;
 	StepArgument *arguments;
@@ -57,16 +58,18 @@ kept_value(Oid type, Datum value, bool is_null)
 	return datumCopy(value, by_value, length);
 }
 
+/* context: of the row, where a plain value becomes a lazy one */
 static void
-add_row(Collection *collection, FunctionCallInfo fcinfo)
+add_row(Collection *collection, FunctionCallInfo fcinfo, MemoryContext context)
 {
 	const StepSignature *signature = step_signature(fcinfo);
 	bool first = collection->first == NULL;
 	LazyImage *image;
 
 	/* One that may be written to belongs to the row, and dies with it. */
-	image = lazy_image_copy(lazy_image(PG_GETARG_DATUM(1), CurrentMemoryContext),
-							CurrentMemoryContext);
+	image = lazy_image(PG_GETARG_DATUM(1), context);
+	image_budget_spend_all(&collection->budget, image);
+	image = lazy_image_copy(image, CurrentMemoryContext);
 	if (first)
 		collection->first = image;
 	else
@@ -95,7 +98,7 @@ img_collect(PG_FUNCTION_ARGS)
 		collection->arguments = palloc(collection->room * sizeof(StepArgument));
 	}
 	if (!PG_ARGISNULL(1))
-		add_row(collection, fcinfo);
+		add_row(collection, fcinfo, before);
 	MemoryContextSwitchTo(before);
 	PG_RETURN_POINTER(collection);
 }

@@ -12,6 +12,7 @@
 #include "compat.h"
 #include "helper/errors.h"
 #include "image/datauri.h"
+#include "settings.h"
 #include "wire/sniff.h"
 
 PG_FUNCTION_INFO_V1(img_data_uri);
@@ -45,6 +46,7 @@ payload(const char *text, int length)
  * The bytes of a data: URI, or of plain base64; white space is skipped.
  *
  * Returns	NULL for what is neither
+ * Errors	54000 more bytes than one call may take
  */
 bytea *
 data_uri_decode(const char *text, int length)
@@ -52,18 +54,28 @@ data_uri_decode(const char *text, int length)
 	const char *start = payload(text, length);
 	char *packed;
 	bytea *bytes;
-	int count = 0;
+	Size limit = (Size) settings.max_input_kb * 1024;
+	Size count = 0;
+	Size room;
 	int size;
 
 	if (start == NULL)
 		return NULL;
-	packed = palloc(length + 1);
+	for (const char *c = start; c < text + length; c++)
+		count += !is_white(*c);
+	/* PostgreSQL's own function for this computes in int. */
+	room = count * 3 / 4;
+	if (room > Min(limit, MaxAllocSize - VARHDRSZ))
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("data: URI of an image of %zu bytes is too large", room),
+						errhint("imgexport.max_input_bytes sets the limit.")));
+	packed = palloc(count + 1);
+	count = 0;
 	for (const char *c = start; c < text + length; c++)
 		if (!is_white(*c))
 			packed[count++] = *c;
-	size = pg_b64_dec_len(count);
-	bytes = palloc(size + VARHDRSZ);
-	size = pg_b64_decode(packed, count, (void *) VARDATA(bytes), size);
+	bytes = palloc(room + VARHDRSZ);
+	size = pg_b64_decode(packed, (int) count, (void *) VARDATA(bytes), (int) room);
 	pfree(packed);
 	if (size < 0)
 		return NULL;
@@ -76,11 +88,11 @@ Datum
 img_data_uri(PG_FUNCTION_ARGS)
 {
 	bytea *image = PG_GETARG_BYTEA_PP(0);
-	int size = VARSIZE_ANY_EXHDR(image);
+	Size size = VARSIZE_ANY_EXHDR(image);
 	const char *format = sniff_format((const uint8 *) VARDATA_ANY(image), size);
 	char *head;
-	int room;
-	int used;
+	Size room;
+	Size used;
 	text *uri;
 
 	if (format == NULL)
@@ -88,13 +100,14 @@ img_data_uri(PG_FUNCTION_ARGS)
 						errmsg(size == 0 ? "image is empty" : "data is not an image")));
 	head = psprintf("data:%s" BASE64_MARK, sniff_mime(format));
 	used = strlen(head);
-	room = pg_b64_enc_len(size);
-	if ((Size) room + used > MaxAllocSize - VARHDRSZ || room < size)
+	room = (size + 2) / 3 * 4;
+	if (room + used > MaxAllocSize - VARHDRSZ)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("image of %d bytes is too large for a data: URI", size)));
+						errmsg("image of %zu bytes is too large for a data: URI", size)));
 	uri = palloc(VARHDRSZ + used + room);
 	memcpy(VARDATA(uri), head, used);
-	room = pg_b64_encode((void *) VARDATA_ANY(image), size, VARDATA(uri) + used, room);
+	room =
+		pg_b64_encode((void *) VARDATA_ANY(image), (int) size, VARDATA(uri) + used, (int) room);
 	SET_VARSIZE(uri, VARHDRSZ + used + room);
 	PG_RETURN_TEXT_P(uri);
 }

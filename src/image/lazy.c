@@ -14,6 +14,7 @@
 #include "helper/bulk.h"
 #include "image/lazy.h"
 #include "image/render.h"
+#include "settings.h"
 #include "wire/frame.h"
 #include "wire/pipeline.h"
 
@@ -355,6 +356,37 @@ lazy_image_optional_tail(const LazyImage *image, const LazyImage *before, Memory
 	return copy;
 }
 
+/* Count one more source; the first is free, as whoever has it has its bytes already. */
+static void
+image_budget_spend(ImageBudget *budget, const ImageSource *source)
+{
+	Size limit = (Size) settings.max_input_kb * 1024;
+
+	if (budget->sources >= PIPELINE_MAX_SOURCES)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("image is made of more than %d images", PIPELINE_MAX_SOURCES)));
+	if (budget->sources > 0 && budget->bytes + source->length > limit)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("image is made of images of more than %zu bytes", limit),
+						errhint("imgexport.max_input_bytes sets the limit.")));
+	if (budget->sources > 0)
+		budget->bytes += source->length;
+	budget->sources++;
+}
+
+/*
+ * Count the sources of an image that becomes a part of another one.  All that collect images
+ * count them one by one, before they keep the next.
+ *
+ * Errors	54000 too many, or too many bytes
+ */
+void
+image_budget_spend_all(ImageBudget *budget, const LazyImage *image)
+{
+	for (int i = 0; i < image->source_count; i++)
+		image_budget_spend(budget, image->sources[i]);
+}
+
 /*
  * Make an image an argument of this one: its sources become sources of this one too.
  *
@@ -364,6 +396,7 @@ lazy_image_optional_tail(const LazyImage *image, const LazyImage *before, Memory
 int
 lazy_image_attach(LazyImage *image, const LazyImage *argument)
 {
+	ImageBudget budget = {0};
 	int base = image->source_count;
 
 	if (argument->depth >= PIPELINE_MAX_DEPTH)
@@ -371,9 +404,9 @@ lazy_image_attach(LazyImage *image, const LazyImage *argument)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("images are nested in images more than %d deep", PIPELINE_MAX_DEPTH),
 				 errhint("A value that was stored once is not nested any more.")));
-	if (base + argument->source_count > PIPELINE_MAX_SOURCES)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("image is made of more than %d images", PIPELINE_MAX_SOURCES)));
+	for (int i = 0; i < image->source_count; i++)
+		image_budget_spend(&budget, image->sources[i]);
+	image_budget_spend_all(&budget, argument);
 	share_sources(image, argument);
 	image->depth = Max(image->depth, argument->depth + 1);
 	return base;
