@@ -1,6 +1,6 @@
 /*
  * canvas.c
- *		An image on its way through the steps of a pipeline.
+ *		The image that the steps of a pipeline change.
  */
 #include <math.h>
 
@@ -56,14 +56,17 @@ canvas_to_memory(Canvas *canvas)
 	return canvas->sequential ? canvas_to_pixels(canvas) : 0;
 }
 
-/* Have the pixels reckoned and in memory, for who looks at them by VIPS_IMAGE_ADDR. */
+/* Have the pixels computed and in memory, for code that reads them by VIPS_IMAGE_ADDR. */
 int
 canvas_to_pixels(Canvas *canvas)
 {
 	VipsImage *memory;
 
-	request_watch(canvas->request, canvas->image);
-	memory = vips_image_copy_memory(canvas->image);
+	if (!canvas_is_picture(canvas))
+		return problem_set(canvas->problem, FAILURE_INTERNAL,
+						   "pixels of %d bands were to be read as a picture's",
+						   canvas->image->Bands);
+	memory = request_copy_memory(canvas->request, canvas->image);
 	if (memory == NULL)
 		return problem_of_vips(canvas->problem, FAILURE_MALFORMED, "image is damaged");
 	canvas->sequential = false;

@@ -1,10 +1,10 @@
 /*
  * canvas.h
- *		An image on its way through the steps of a pipeline.
+ *		The image that the steps of a pipeline change.
  *
- * Between two steps it is always 8 bits, sRGB or grey, with or without alpha:
- * what a lossless file between them would hold.  That is what makes steps in one
- * call and steps one by one give the same pixels.
+ * Between two steps it is always 8 bits, sRGB or gray, with or without alpha (admit.c has
+ * the whole of it): what a lossless file between them would hold.  That is what makes steps
+ * in one call and steps one by one give the same pixels.
  */
 #ifndef IMGEXPORT_CODEC_CANVAS_H
 #define IMGEXPORT_CODEC_CANVAS_H
@@ -34,6 +34,10 @@ typedef struct Canvas
 	VipsBlob *report;	  /* owned: what a step made instead of an image; NULL: none did */
 } Canvas;
 
+int canvas_admit(Canvas *canvas);
+int canvas_to_picture(Canvas *canvas);
+bool canvas_is_picture(const Canvas *canvas);
+int canvas_picture_bands(const VipsImage *image);
 int canvas_replace(Canvas *canvas, VipsImage **made, int failed, const char *what);
 int canvas_to_memory(Canvas *canvas);
 int canvas_to_pixels(Canvas *canvas);

@@ -1,20 +1,17 @@
 /*
  * decode.c
- *		From the bytes of a file to a canvas: upright, 8 bits, sRGB or grey, no metadata.
+ *		From the bytes of a file to a canvas, upright.
  */
 #include <string.h>
 
 #include <vips/vips.h>
-
-/* needs vips.h before it */
-#include <vips/vector.h>
 
 #include "codec/decode.h"
 #include "codec/pages.h"
 #include "codec/resize.h"
 #include "codec/steps.h"
 
-/* Below this many pixels, threads and compiled loops cost more than they save. */
+/* Below this many pixels, threads cost more than they save. */
 #define LARGE_PIXELS 300000
 
 /* The format of a source, if it may be read. */
@@ -84,37 +81,74 @@ decode_check_limits(VipsImage *image, const RenderLimits *limits, Problem *probl
 	return 0;
 }
 
-/* How much smaller may an image be decoded that all these pipelines start from? */
+/* By how much an image of this size, upright, is decoded smaller for a pipeline: 1, 2, 4 or 8. */
 static int
-possible_shrink(const Canvas *canvas, Pipeline *const *pipelines, int count)
+shrink_for(const Pipeline *pipeline, int width, int height)
 {
-	int shrink = INT_MAX;
+	int possible = pipeline->step_count == 0
+					   ? 1
+					   : resize_possible_shrink(&pipeline->steps[0], width, height);
+	int shrink = 1;
 
-	for (int i = 0; i < count; i++)
-	{
-		int possible = pipelines[i]->step_count == 0
-						   ? 1
-						   : resize_possible_shrink(&pipelines[i]->steps[0], canvas->full_width,
-													canvas->full_height);
-
-		shrink = VIPS_MIN(shrink, possible);
-	}
+	while (shrink < 8 && shrink * 2 <= possible)
+		shrink *= 2;
 	return shrink;
 }
 
-/* Open the image again, smaller, where its format can and the first steps want it so. */
+static bool
+can_shrink(const Format *format)
+{
+	return strcmp(format->name, "jpeg") == 0;
+}
+
+/* The size of the whole image, upright. */
+static void
+upright_size(const VipsImage *image, int *width, int *height)
+{
+	bool sideways = vips_image_get_orientation((VipsImage *) image) >= 5;
+
+	*width = sideways ? image->Ysize : image->Xsize;
+	*height = sideways ? image->Xsize : image->Ysize;
+}
+
+/*
+ * By how much a source is decoded smaller for a pipeline.  Pixels depend on it, so it is
+ * that pipeline's alone, and pipelines share a decoded image only where it is the same.
+ *
+ * Returns	1, also where the source cannot be read: decoding it will say why
+ */
+int
+decode_shrink(const SourceBytes *source, const Pipeline *pipeline)
+{
+	Problem ignored = {0};
+	const Format *format;
+	VipsImage *header;
+	int width;
+	int height;
+
+	/* No header is read for a pipeline that wants every pixel of any image. */
+	if (shrink_for(pipeline, INT_MAX / 2, INT_MAX / 2) == 1)
+		return 1;
+	format = decode_format(source, &ignored);
+	if (format == NULL || !can_shrink(format))
+		return 1;
+	if (decode_header(format, source, &ignored, &header) != 0)
+		return 1;
+	upright_size(header, &width, &height);
+	g_object_unref(header);
+	return shrink_for(pipeline, width, height);
+}
+
+/* Open the image again, smaller, where its format can and the first step wants it so. */
 static int
-shrink_on_load(Canvas *canvas, const SourceBytes *source, Pipeline *const *pipelines, int count)
+shrink_on_load(Canvas *canvas, const SourceBytes *source, const Pipeline *pipeline)
 {
 	VipsImage *made;
-	int wanted;
-	int shrink = 1;
+	int shrink;
 
-	if (strcmp(canvas->source->name, "jpeg") != 0)
+	if (!can_shrink(canvas->source))
 		return 0;
-	wanted = possible_shrink(canvas, pipelines, count);
-	while (shrink < 8 && shrink * 2 <= wanted)
-		shrink *= 2;
+	shrink = shrink_for(pipeline, canvas->full_width, canvas->full_height);
 	if (shrink == 1)
 		return 0;
 	if (vips_jpegload_buffer((void *) source->bytes, source->length, &made, "shrink", shrink,
@@ -195,7 +229,6 @@ static int
 colours_to_srgb(Canvas *canvas)
 {
 	VipsImage *made = NULL;
-	VipsInterpretation type = canvas->image->Type;
 
 	if (vips_image_get_typeof(canvas->image, VIPS_META_ICC_NAME) != 0 || is_cmyk(canvas->image))
 	{
@@ -208,13 +241,7 @@ colours_to_srgb(Canvas *canvas)
 		vips_error_clear();
 		made = NULL;
 	}
-	if (type == VIPS_INTERPRETATION_sRGB || type == VIPS_INTERPRETATION_B_W)
-		return 0;
-	if (canvas->image->Bands < 3)
-		return canvas_replace(
-			canvas, &made,
-			vips_colourspace(canvas->image, &made, VIPS_INTERPRETATION_B_W, NULL), "colour");
-	return canvas_to_rgb(canvas);
+	return canvas_to_picture(canvas);
 }
 
 /* A TIFF may bring more bands than a picture has. */
@@ -222,31 +249,12 @@ static int
 drop_extra_bands(Canvas *canvas)
 {
 	VipsImage *made = NULL;
+	int bands = canvas_picture_bands(canvas->image);
 
-	if (canvas->image->Bands <= 4)
+	if (canvas->image->Bands <= bands || canvas->image->Coding != VIPS_CODING_NONE)
 		return 0;
-	return canvas_replace(canvas, &made,
-						  vips_extract_band(canvas->image, &made, 0, "n", 4, NULL), "reduce");
-}
-
-/* Nothing of the file's own description travels on: it would be wrong after the first step. */
-static int
-drop_metadata(Canvas *canvas)
-{
-	static const char *const kept[] = {
-		"width",   "height", "bands", "format",	  "coding", "interpretation", "xoffset",
-		"yoffset", "xres",	 "yres",  "filename", "delay",	"loop",			  NULL};
-	VipsImage *made = NULL;
-	char **fields;
-
-	if (canvas_replace(canvas, &made, vips_copy(canvas->image, &made, NULL), "copy") != 0)
-		return -1;
-	fields = vips_image_get_fields(canvas->image);
-	for (char **field = fields; *field != NULL; field++)
-		if (!g_strv_contains(kept, *field) && strcmp(*field, "vips-sequential") != 0)
-			vips_image_remove(canvas->image, *field);
-	g_strfreev(fields);
-	return 0;
+	return canvas_replace(
+		canvas, &made, vips_extract_band(canvas->image, &made, 0, "n", bands, NULL), "reduce");
 }
 
 /* As the camera was held. */
@@ -263,22 +271,23 @@ turn_upright(Canvas *canvas, int orientation)
 	return canvas_replace(canvas, &made, vips_autorot(canvas->image, &made, NULL), "turn");
 }
 
+/* How many threads compute an image changes no pixel of it. */
 static void
 choose_effort(const VipsImage *image, Request *request)
 {
-	int pixels = image->Xsize * image->Ysize;
+	gint64 pixels = (gint64) image->Xsize * image->Ysize;
 
-	if (pixels > request->largest_pixels)
-		request->largest_pixels = pixels;
+	g_mutex_lock(&request->lock);
+	request->largest_pixels = VIPS_MAX(request->largest_pixels, pixels);
 	vips_concurrency_set(request->largest_pixels >= LARGE_PIXELS ? 0 : 1);
-	vips_vector_set_enabled(request->largest_pixels >= LARGE_PIXELS);
+	g_mutex_unlock(&request->lock);
 }
 
 /*
  * Decode a source.
  *
  * canvas	with request and problem set, else empty
- * pipelines	count of them, whose first steps may allow to decode less
+ * pipelines	count of them, of one decode_shrink()
  * Returns	0, or -1 with the problem noted; the canvas is to be cleared either way
  */
 int
@@ -294,12 +303,11 @@ decode(Canvas *canvas, const SourceBytes *source, Pipeline *const *pipelines, in
 							canvas->problem) != 0)
 		return -1;
 	orientation = vips_image_get_orientation(canvas->image);
-	canvas->full_width = orientation >= 5 ? canvas->image->Ysize : canvas->image->Xsize;
-	canvas->full_height = orientation >= 5 ? canvas->image->Xsize : canvas->image->Ysize;
+	upright_size(canvas->image, &canvas->full_width, &canvas->full_height);
 	canvas->sequential = true;
 	canvas->pages = 1;
 	if (open_pages(canvas, source, pipelines, count) != 0 ||
-		shrink_on_load(canvas, source, pipelines, count) != 0)
+		shrink_on_load(canvas, source, pipelines[0]) != 0)
 		return -1;
 	canvas->origin = canvas->image;
 	g_object_ref(canvas->origin);
@@ -311,10 +319,8 @@ decode(Canvas *canvas, const SourceBytes *source, Pipeline *const *pipelines, in
 		VIPS_UNREF(alpha);
 		return -1;
 	}
-	if (canvas_attach_alpha(canvas, alpha) != 0 || canvas_settle(canvas, 0) != 0 ||
-		turn_upright(canvas, orientation) != 0)
-		return -1;
-	if (drop_metadata(canvas) != 0)
+	if (canvas_attach_alpha(canvas, alpha) != 0 || turn_upright(canvas, orientation) != 0 ||
+		canvas_admit(canvas) != 0)
 		return -1;
 	return canvas->pages > 1 ? canvas_to_memory(canvas) : 0;
 }

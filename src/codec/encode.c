@@ -243,9 +243,9 @@ check_side(Canvas *canvas, const Format *format)
 static VipsImage *
 dress(Canvas *canvas)
 {
-	VipsImage *dressed;
+	VipsImage *dressed = request_watch(canvas->request, canvas->image);
 
-	if (vips_copy(canvas->image, &dressed, NULL) != 0)
+	if (dressed == NULL)
 		return NULL;
 	if (canvas->pages > 1)
 		vips_image_set_int(dressed, VIPS_META_PAGE_HEIGHT, page_height(canvas));
@@ -275,7 +275,6 @@ run_saver(Canvas *canvas, VipsOperation *saver, const Format *format, VipsBlob *
 {
 	char message[64];
 
-	request_watch(canvas->request, canvas->image);
 	if (vips_cache_operation_buildp(&saver) != 0)
 	{
 		vips_object_unref_outputs(VIPS_OBJECT(saver));

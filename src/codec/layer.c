@@ -43,6 +43,57 @@ prepare(Canvas *layer, double opacity)
 						  vips_linear(layer->image, &made, factors, zeros, 4, NULL), "fade");
 }
 
+/* What is seen of a side of an image that begins at start, on a side of size from 0 on. */
+static int
+visible_part(int start, int length, int size, int *first)
+{
+	gint64 from = VIPS_CLIP(0, -(gint64) start, length);
+	gint64 to = VIPS_CLIP(0, (gint64) size - start, length);
+
+	*first = (int) from;
+	return (int) VIPS_MAX(0, to - from);
+}
+
+/* An image of zeros: nothing to see, where it has alpha or is one. */
+static int
+nothing(VipsImage *like, VipsImage **made, int width, int height)
+{
+	VipsImage *black = NULL;
+	VipsImage *cast = NULL;
+	int failed = vips_black(&black, width, height, "bands", like->Bands, NULL) != 0 ||
+				 vips_cast(black, &cast, like->BandFmt, NULL) != 0 ||
+				 vips_copy(cast, made, "interpretation", like->Type, NULL) != 0;
+
+	VIPS_UNREF(black);
+	VIPS_UNREF(cast);
+	return failed ? -1 : 0;
+}
+
+/*
+ * An image as a part of a larger or smaller one, zero where it is not.  What lies outside is
+ * cut off, and an image that lies outside as a whole leaves nothing to see.
+ *
+ * place	where its upper left corner goes, any integers; and the size of the result
+ */
+int
+layer_spread(VipsImage *image, VipsImage **made, const VipsRect *place)
+{
+	VipsRect seen;
+	VipsImage *part = NULL;
+	int failed;
+
+	seen.width = visible_part(place->left, image->Xsize, place->width, &seen.left);
+	seen.height = visible_part(place->top, image->Ysize, place->height, &seen.top);
+	if (seen.width == 0 || seen.height == 0)
+		return nothing(image, made, place->width, place->height);
+	failed = vips_extract_area(image, &part, seen.left, seen.top, seen.width, seen.height,
+							   NULL) != 0 ||
+			 vips_embed(part, made, VIPS_MAX(place->left, 0), VIPS_MAX(place->top, 0),
+						place->width, place->height, NULL) != 0;
+	VIPS_UNREF(part);
+	return failed ? -1 : 0;
+}
+
 /*
  * A layer as large as the ground, transparent where it was not.  Where libvips finds one
  * image alone in a tile it copies it, and colours that cannot be seen come out otherwise
@@ -51,15 +102,13 @@ prepare(Canvas *layer, double opacity)
 static int
 spread(Canvas *layer, const Canvas *ground, const Placement *placement)
 {
+	VipsRect place = {placement->x, placement->y, ground->image->Xsize, ground->image->Ysize};
 	VipsImage *made = NULL;
 
-	if (placement->x == 0 && placement->y == 0 && layer->image->Xsize == ground->image->Xsize &&
-		layer->image->Ysize == ground->image->Ysize)
+	if (place.left == 0 && place.top == 0 && layer->image->Xsize == place.width &&
+		layer->image->Ysize == place.height)
 		return 0;
-	return canvas_replace(layer, &made,
-						  vips_embed(layer->image, &made, placement->x, placement->y,
-									 ground->image->Xsize, ground->image->Ysize, NULL),
-						  "extend");
+	return canvas_replace(layer, &made, layer_spread(layer->image, &made, &place), "extend");
 }
 
 /* Do modes exist that cut holes into an opaque ground?  These do. */
@@ -166,6 +215,22 @@ layer_lay(Canvas *ground, Canvas *layer, const Placement *placement)
 						  vips_extract_band(ground->image, &made, 0, "n", 3, NULL), "reduce");
 }
 
+/* Tiles of few pixels are repeated to larger ones first: libvips counts to a million. */
+#define TILE_SIDE 64
+
+static int
+enlarge_tile(Canvas *layer)
+{
+	int across = (TILE_SIDE + layer->image->Xsize - 1) / layer->image->Xsize;
+	int down = (TILE_SIDE + layer->image->Ysize - 1) / layer->image->Ysize;
+	VipsImage *made = NULL;
+
+	if (across == 1 && down == 1)
+		return 0;
+	return canvas_replace(layer, &made, vips_replicate(layer->image, &made, across, down, NULL),
+						  "repeat");
+}
+
 /* Repeat a layer until it covers a ground; by the gravity one tile lies where it would alone. */
 int
 layer_tile(Canvas *layer, int width, int height, int gravity)
@@ -179,11 +244,11 @@ layer_tile(Canvas *layer, int width, int height, int gravity)
 	gravity_offset(gravity, width - tile_width, height - tile_height, true, &x, &y);
 	x = (x % tile_width + tile_width) % tile_width;
 	y = (y % tile_height + tile_height) % tile_height;
-	if (canvas_to_memory(layer) != 0)
+	if (canvas_to_memory(layer) != 0 || enlarge_tile(layer) != 0)
 		return -1;
 	/* Not by canvas_replace: what is repeated is larger than the ground before it is cut. */
-	if (vips_replicate(layer->image, &made, width / tile_width + 3, height / tile_height + 3,
-					   NULL) != 0)
+	if (vips_replicate(layer->image, &made, width / layer->image->Xsize + 3,
+					   height / layer->image->Ysize + 3, NULL) != 0)
 		return problem_of_vips(layer->problem, FAILURE_INTERNAL, "could not repeat the image");
 	g_object_unref(layer->image);
 	layer->image = made;

@@ -8,7 +8,7 @@
 #include "codec/arguments.h"
 #include "codec/canvas.h"
 
-#define POSITION_MAX 10000000
+#define POSITION_MAX 10000000 /* of a rectangle that has to touch the image */
 
 typedef struct Placement
 {
@@ -20,6 +20,7 @@ typedef struct Placement
 
 int layer_read_mode(Arguments *arguments, VipsBlendMode *mode);
 int layer_lay(Canvas *ground, Canvas *layer, const Placement *placement);
+int layer_spread(VipsImage *image, VipsImage **made, const VipsRect *place);
 int layer_tile(Canvas *layer, int width, int height, int gravity);
 
 #endif

@@ -16,6 +16,7 @@
 #include "codec/format.h"
 #include "codec/render.h"
 #include "codec/reply.h"
+#include "codec/shortage.h"
 #include "sandbox/program.h"
 #include "wire/exit.h"
 #include "wire/frame.h"
@@ -33,14 +34,14 @@ static const char *const font_paths[] = {"/usr/share/fonts",
 										 "/var/cache/fontconfig",
 										 NULL};
 
-/* GLib's log goes nowhere; when GLib cannot allocate it says so here and would abort next. */
+/* GLib's log goes nowhere; when GLib cannot allocate it says so here, and aborts next. */
 static GLogWriterOutput
 on_log(GLogLevelFlags level, const GLogField *fields, gsize count, gpointer data)
 {
 	(void) fields;
 	(void) count;
 	(void) data;
-	if ((level & G_LOG_LEVEL_ERROR) != 0)
+	if ((level & G_LOG_LEVEL_ERROR) != 0 && shortage_happened())
 		_exit(EXIT_OUT_OF_MEMORY);
 	return G_LOG_WRITER_HANDLED;
 }
@@ -124,6 +125,7 @@ main(int argc, char **argv)
 	SandboxState sandbox;
 	char *text;
 
+	shortage_start();
 	start_libvips(arguments.loaders);
 	sandbox_enter(&profile, arguments.sandbox, &sandbox);
 	text = about(&sandbox);

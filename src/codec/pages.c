@@ -63,12 +63,11 @@ place(Canvas *canvas, VipsImage *image, const Grid *grid, int index, VipsPel *pi
 			(grid->cell_height - image->Ysize) / 2;
 	VipsImage *memory;
 
-	request_watch(canvas->request, image);
-	memory = vips_image_copy_memory(image);
+	memory = request_copy_memory(canvas->request, image);
 	if (memory == NULL)
 		return problem_of_vips(canvas->problem, FAILURE_MALFORMED, "image is damaged");
 	for (int row = 0; row < memory->Ysize; row++)
-		memcpy(pixels + (size_t) (y + row) * line + (size_t) (x * memory->Bands),
+		memcpy(pixels + (size_t) (y + row) * line + (size_t) x * (size_t) memory->Bands,
 			   VIPS_IMAGE_ADDR(memory, 0, row), VIPS_IMAGE_SIZEOF_LINE(memory));
 	g_object_unref(memory);
 	return 0;
@@ -127,6 +126,12 @@ pages_grid(Canvas *canvas, VipsImage **images, int count, const Grid *grid)
 		}
 	joined = vips_image_new_from_memory(pixels, line * (size_t) height, (int) width,
 										(int) height, bands, VIPS_FORMAT_UCHAR);
+	if (joined == NULL)
+	{
+		g_free(pixels);
+		problem_of_vips(canvas->problem, FAILURE_INTERNAL, "could not join images");
+		return NULL;
+	}
 	g_signal_connect_swapped(joined, "postclose", G_CALLBACK(g_free), pixels);
 	joined->Type = images[0]->Type;
 	copy_timing(canvas->image, joined);
@@ -161,7 +166,7 @@ run_page(Canvas *canvas, int index, Arguments *arguments, StepHandler run, Canva
 	page->pages = 1;
 	page->origin = NULL;
 	page->image = page_extract(canvas, index);
-	return page->image == NULL ? -1 : run(page, arguments);
+	return page->image == NULL || run(page, arguments) != 0 ? -1 : canvas_admit(page);
 }
 
 /* Make a step on each page by itself. */

@@ -83,11 +83,17 @@ static int
 take_all(Canvas *canvas, Writer *writer)
 {
 	VipsImage *image = canvas->image;
+	VipsImage *watched;
+	int failed;
 
 	if ((gint64) image->Xsize * image->Ysize < SMALL_PIXELS)
 		return take_small(image, writer);
-	request_watch(canvas->request, image);
-	return vips_sink_disc(image, take_rows, writer);
+	watched = request_watch(canvas->request, image);
+	if (watched == NULL)
+		return -1;
+	failed = vips_sink_disc(watched, take_rows, writer);
+	g_object_unref(watched);
+	return failed;
 }
 
 static inline int
@@ -169,6 +175,7 @@ sample(const Writer *writer, int filter, const unsigned char *zeros, unsigned ch
 	return (size_t) (at - out);
 }
 
+/* What cannot be compressed for lack of memory has no best filter; writing it will say so. */
 static int
 best_filter(const Writer *writer, const unsigned char *zeros)
 {
@@ -176,10 +183,13 @@ best_filter(const Writer *writer, const unsigned char *zeros)
 	size_t room =
 		(size_t) VIPS_MIN(writer->height, SAMPLE_BANDS * SAMPLE_ROWS) * stride(writer);
 	size_t bound = libdeflate_zlib_compress_bound(compressor, room);
-	unsigned char *rows = g_malloc(room + bound);
+	unsigned char *rows;
 	size_t smallest = SIZE_MAX;
 	int best = 0;
 
+	if (compressor == NULL)
+		return 0;
+	rows = g_malloc(room + bound);
 	for (int filter = 0; filter < FILTERS; filter++)
 	{
 		size_t size = libdeflate_zlib_compress(
@@ -258,8 +268,9 @@ put_file(Canvas *canvas, const Writer *writer, int level, VipsBlob **blob)
 	unsigned char *at;
 	size_t size;
 
-	if (file == NULL)
+	if (file == NULL || compressor == NULL)
 	{
+		g_free(file);
 		libdeflate_free_compressor(compressor);
 		return problem_out_of_memory(canvas->problem);
 	}
@@ -267,6 +278,11 @@ put_file(Canvas *canvas, const Writer *writer, int level, VipsBlob **blob)
 	at = put_header(file + 8, canvas->image);
 	size = libdeflate_zlib_compress(compressor, writer->rows, raw, at + 8, bound);
 	libdeflate_free_compressor(compressor);
+	if (size == 0)
+	{
+		g_free(file);
+		return problem_set(canvas->problem, FAILURE_INTERNAL, "could not write png");
+	}
 	at = close_chunk(at, "IDAT", size);
 	at = close_chunk(at, "IEND", 0);
 	size = (size_t) (at - file);

@@ -10,6 +10,7 @@
 typedef struct Problem
 {
 	FailureKind kind; /* 0: nothing yet */
+	bool latest;	  /* the last call of problem_set is what is noted: details go with it */
 	char message[512];
 	char detail[512];
 	char hint[256];
@@ -21,6 +22,8 @@ void problem_detail(Problem *problem, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void problem_hint(Problem *problem, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+void problem_note_late(void);
+void problem_forget(void);
 int problem_out_of_memory(Problem *problem);
 int problem_of_vips(Problem *problem, FailureKind kind, const char *message);
 

@@ -2,7 +2,7 @@
  * render.c
  *		A request's pipelines, rendered.
  *
- * Pipelines of one source that begin with the same steps are the tails of one
+ * Pipelines of one decoded image that begin with the same steps are the tails of one
  * image: what they share is made once.
  */
 #include <string.h>
@@ -14,6 +14,7 @@
 #include "codec/render.h"
 #include "codec/reply.h"
 #include "codec/share.h"
+#include "codec/shortage.h"
 #include "codec/steps.h"
 #include "codec/strip.h"
 #include "wire/exit.h"
@@ -67,7 +68,7 @@ render_pipeline(Canvas *canvas, const Pipeline *pipeline)
 {
 	Position ignored;
 
-	if (share_decode(canvas, pipeline->source, (Pipeline *const *) &pipeline, 1) != 0 ||
+	if (share_decode(canvas, (Pipeline *const *) &pipeline, 1) != 0 ||
 		keep_wanted_pages(canvas, pipeline) != 0)
 		return -1;
 	return run_steps(canvas, pipeline, 0, pipeline->step_count, &ignored);
@@ -120,6 +121,12 @@ make_tail(Tail *tail)
 	tail->process_us = processed - start;
 	if (!tail->failed)
 		tail->failed = encode(&canvas, &tail->fd, &tail->output.length) != 0;
+	/* Not every library says that it went on without the memory it asked for. */
+	if (!tail->failed && shortage_happened())
+	{
+		close(tail->fd);
+		tail->failed = problem_out_of_memory(&tail->problem) != 0;
+	}
 	if (!tail->failed)
 	{
 		tail->output.format = encode_format(&canvas)->name;
@@ -168,11 +175,13 @@ make_tails(const Request *request, Tail *tails, int count)
 
 	if (request->largest_pixels < TAIL_THREAD_PIXELS)
 		others = 0;
+	/* One that cannot be started leaves its work to the others. */
 	for (int i = 0; i < others; i++)
-		threads[i] = g_thread_new("tail", tail_thread, &queue);
+		threads[i] = g_thread_try_new("tail", tail_thread, &queue, NULL);
 	take_tails(&queue);
 	for (int i = 0; i < others; i++)
-		g_thread_join(threads[i]);
+		if (threads[i] != NULL)
+			g_thread_join(threads[i]);
 }
 
 /* Send what became of a tail, unless the request is over; its failure may end it. */
@@ -226,7 +235,7 @@ render_tails(Canvas *trunk, Pipeline *const *pipelines, const int *outputs, int 
 	return over ? -1 : 0;
 }
 
-/* Render the pipelines that start from one source. */
+/* Render the pipelines that start from one decoded image. */
 static int
 render_group(Request *request, Pipeline *const *pipelines, const int *outputs, int count,
 			 Times *times)
@@ -236,7 +245,7 @@ render_group(Request *request, Pipeline *const *pipelines, const int *outputs, i
 	Position position = {.step = -1, .name = ""};
 	int shared = count > 1 ? shared_steps(pipelines, count) : 0;
 	gint64 start = g_get_monotonic_time();
-	int failed = share_decode(&trunk, pipelines[0]->source, pipelines, count);
+	int failed = share_decode(&trunk, pipelines, count);
 
 	if (failed == 0)
 		failed = run_steps(&trunk, pipelines[0], 0, shared, &position);
@@ -272,26 +281,27 @@ copy_stripped(Request *request, const Pipeline *pipeline, int index, Problem *pr
 	const SourceBytes *source = &request->sources[pipeline->source];
 	const Format *format = decode_format(source, problem);
 	Output output = {.index = index, .pages = 1};
-	Canvas canvas = {.request = request, .problem = problem};
+	VipsImage *header = NULL;
 	GByteArray *file;
+	unsigned keep;
 	int fd;
 
-	if (format == NULL || decode_header(format, source, problem, &canvas.image) != 0)
+	if (format == NULL || step_strip_keeps(request, &pipeline->steps[0], problem, &keep) != 0 ||
+		decode_header(format, source, problem, &header) != 0)
 		return -1;
 	output.format = format->name;
-	output.width = (uint32_t) canvas.image->Xsize;
-	output.height = (uint32_t) canvas.image->Ysize;
-	output.pages = (uint32_t) vips_image_get_n_pages(canvas.image);
+	output.width = (uint32_t) header->Xsize;
+	output.height = (uint32_t) header->Ysize;
+	output.pages = (uint32_t) vips_image_get_n_pages(header);
+	g_object_unref(header);
 	file = g_byte_array_new();
-	if (step_run(&canvas, &pipeline->steps[0]) == 0 &&
-		strip_file(format, source, canvas.encode.keep, problem, file) == 0 &&
+	if (strip_file(format, source, keep, problem, file) == 0 &&
 		encode_to_memfd(problem, file->data, file->len, &fd) == 0)
 	{
 		output.length = file->len;
 		reply_output(request->id, &output, fd);
 		close(fd);
 	}
-	canvas_clear(&canvas);
 	g_byte_array_free(file, TRUE);
 	return problem->kind == 0 ? 0 : -1;
 }
@@ -319,18 +329,18 @@ strip_files(Request *request, Pipeline **pipelines)
 	return 0;
 }
 
-/* Take the pipelines that start from the same source as the first one left. */
+/* Take the pipelines that start from the same decoded image as the first one left. */
 static int
-take_group(Pipeline **all, int count, Pipeline **group, int *outputs)
+take_group(const Request *request, Pipeline **all, int count, Pipeline **group, int *outputs)
 {
 	int taken = 0;
-	int source = -1;
+	int number = -1;
 
 	for (int i = 0; i < count; i++)
 	{
-		if (all[i] == NULL || (source >= 0 && all[i]->source != source))
+		if (all[i] == NULL || (number >= 0 && share_group(request, all[i]) != number))
 			continue;
-		source = all[i]->source;
+		number = share_group(request, all[i]);
 		outputs[taken] = i;
 		group[taken++] = all[i];
 		all[i] = NULL;
@@ -362,7 +372,7 @@ render_all(Request *request, Pipeline **pipelines)
 		return;
 	share_plan(request, pipelines, all);
 	memcpy(left, pipelines, (size_t) all * sizeof left[0]);
-	while ((count = take_group(left, all, group, outputs)) > 0)
+	while ((count = take_group(request, left, all, group, outputs)) > 0)
 		if (render_group(request, group, outputs, count, &times) != 0)
 			return;
 	done = (RenderDone){.decode_us = (uint32_t) times.decode_us,

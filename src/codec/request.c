@@ -3,10 +3,10 @@
  *		A request in work.
  */
 #include "codec/request.h"
+#include "wire/memfd.h"
 
 /* More of them say nothing new. */
 #define WARNINGS_MAX 100
-#include "wire/memfd.h"
 
 /* Reported before the server's own patience ends, which costs the process its life. */
 #define REPORT_SHARE 0.95
@@ -61,6 +61,7 @@ request_unmap(Request *request)
 void
 request_start(Request *request, uint32_t time_ms)
 {
+	problem_forget();
 	request->map_count = 0;
 	request->largest_pixels = 0;
 	request->deadline_us = g_get_monotonic_time() + (gint64) (time_ms * REPORT_SHARE * 1000);
@@ -76,16 +77,39 @@ static void
 on_progress(VipsImage *image, VipsProgress *progress, Request *request)
 {
 	(void) progress;
-	if (request_is_late(request))
-		vips_image_set_kill(image, TRUE);
+	if (!request_is_late(request))
+		return;
+	problem_note_late();
+	vips_image_set_kill(image, TRUE);
 }
 
-/* Stop the evaluation of an image when the time is over. */
-void
+/*
+ * An image whose evaluation stops when the time is over.  It is another one: outputs that
+ * are made side by side evaluate the same image, and libvips keeps progress in the image.
+ *
+ * Returns	the caller's to unref; NULL with libvips' error set
+ */
+VipsImage *
 request_watch(Request *request, VipsImage *image)
 {
-	vips_image_set_progress(image, TRUE);
-	g_signal_connect(image, "eval", G_CALLBACK(on_progress), request);
+	VipsImage *watched;
+
+	if (vips_copy(image, &watched, NULL) != 0)
+		return NULL;
+	vips_image_set_progress(watched, TRUE);
+	g_signal_connect(watched, "eval", G_CALLBACK(on_progress), request);
+	return watched;
+}
+
+/* The image computed and in memory, the caller's to unref; NULL with libvips' error set. */
+VipsImage *
+request_copy_memory(Request *request, VipsImage *image)
+{
+	VipsImage *watched = request_watch(request, image);
+	VipsImage *memory = watched == NULL ? NULL : vips_image_copy_memory(watched);
+
+	VIPS_UNREF(watched);
+	return memory;
 }
 
 /* Note what the request goes on without; each is told once, however many outputs it is of. */
@@ -98,7 +122,7 @@ request_warn(Request *request, const char *format, ...)
 	va_start(arguments, format);
 	text = g_strdup_vprintf(format, arguments);
 	va_end(arguments);
-	g_mutex_lock(&request->warnings_lock);
+	g_mutex_lock(&request->lock);
 	if (request->warnings == NULL)
 		request->warnings = g_ptr_array_new_with_free_func(g_free);
 	if (request->warnings->len >= WARNINGS_MAX ||
@@ -106,7 +130,7 @@ request_warn(Request *request, const char *format, ...)
 		g_free(text);
 	else
 		g_ptr_array_add(request->warnings, text);
-	g_mutex_unlock(&request->warnings_lock);
+	g_mutex_unlock(&request->lock);
 }
 
 void

@@ -28,9 +28,9 @@ typedef struct Request
 		uint64_t size;
 	} maps[FRAME_MAX_FDS];
 	gint64 deadline_us;		 /* monotonic */
-	int largest_pixels;		 /* of the images decoded so far */
+	gint64 largest_pixels;	 /* of the images decoded so far */
 	struct Sharing *sharing; /* NULL: each decode is for itself */
-	GMutex warnings_lock;	 /* outputs are made side by side */
+	GMutex lock;			 /* of largest_pixels and warnings: outputs are made side by side */
 	GPtrArray *warnings;	 /* of char *; NULL: none */
 } Request;
 
@@ -38,7 +38,8 @@ int request_map_source(Request *request, const Frame *frame, const Source *sourc
 					   SourceBytes *bytes, Problem *problem);
 void request_unmap(Request *request);
 void request_start(Request *request, uint32_t time_ms);
-void request_watch(Request *request, VipsImage *image);
+VipsImage *request_watch(Request *request, VipsImage *image);
+VipsImage *request_copy_memory(Request *request, VipsImage *image);
 bool request_is_late(const Request *request);
 void request_warn(Request *request, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void request_clear_warnings(Request *request);

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "codec/filter.h"
 #include "codec/pages.h"
 #include "codec/report.h"
 #include "codec/resize.h"
@@ -182,10 +183,8 @@ scale(Canvas *canvas, const ResizeTarget *target, const ScaledSize *size)
 		return 0;
 	if (canvas_check_size(canvas, size->width, size->height) != 0 ||
 		canvas_premultiply(canvas, &premultiplied) != 0 ||
-		canvas_replace(
-			canvas, &made,
-			vips_resize(canvas->image, &made, x, "vscale", y, "kernel", target->kernel, NULL),
-			"resize") != 0)
+		canvas_replace(canvas, &made, filter_resize(canvas->image, &made, x, y, target->kernel),
+					   "resize") != 0)
 		return -1;
 	return canvas_settle(canvas, premultiplied);
 }
@@ -206,8 +205,7 @@ cut_by_content(Canvas *canvas, int width, int height, int gravity)
 							  height);
 	if (canvas_to_memory(canvas) != 0 ||
 		canvas_replace(canvas, &made,
-					   vips_smartcrop(canvas->image, &made, width, height, "interesting",
-									  interesting, NULL),
+					   filter_smartcrop(canvas->image, &made, width, height, interesting),
 					   "crop") != 0)
 		return -1;
 	if (canvas->memory != NULL)

@@ -98,6 +98,11 @@ ssim(VipsImage *a, VipsImage *b, double *similarity)
 				 mean_of_product(object, t[1], t[1], &t[7]) != 0 ||
 				 mean_of_product(object, t[0], t[1], &t[8]) != 0;
 
+	if (!failed && (t[0]->Xsize != t[1]->Xsize || t[0]->Ysize != t[1]->Ysize))
+	{
+		vips_error("ssim", "images differ in size");
+		failed = 1;
+	}
 	if (!failed)
 		*similarity = average(&t[4], (size_t) t[0]->Xsize * (size_t) t[0]->Ysize);
 	g_object_unref(scope);

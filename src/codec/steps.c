@@ -161,12 +161,23 @@ run_required(Canvas *canvas, const Step *step)
 	failed = run_by_rule(canvas, &arguments, at);
 	canvas->memory = NULL;
 	step_memory_clear(&memory);
-	if (failed != 0)
+	if (failed != 0 || canvas_admit(canvas) != 0)
 		return -1;
 	/* From here on the picture is what it is, not what was left out in decoding. */
 	canvas->full_width = 0;
 	canvas->full_height = 0;
 	return arguments_finish(&arguments);
+}
+
+/* What goes wrong in a step that may be left out becomes a warning; some things do not. */
+static bool
+is_skipped(Request *request, const Step *step, const Problem *problem)
+{
+	/* Neither time nor memory comes back by leaving something out. */
+	if (problem->kind == FAILURE_TIMEOUT || problem->kind == FAILURE_MEMORY)
+		return false;
+	request_warn(request, "step %s was skipped: %s", step->name, problem->message);
+	return true;
 }
 
 /*
@@ -186,18 +197,39 @@ run_optional(Canvas *canvas, const Step *step)
 	if (run_required(&attempt, step) != 0 || canvas_to_memory(&attempt) != 0)
 	{
 		canvas_clear(&attempt);
-		/* Neither time nor memory comes back by leaving something out. */
-		if (problem.kind == FAILURE_TIMEOUT || problem.kind == FAILURE_MEMORY)
-		{
-			*canvas->problem = problem;
-			return -1;
-		}
-		request_warn(canvas->request, "step %s was skipped: %s", step->name, problem.message);
-		return 0;
+		if (is_skipped(canvas->request, step, &problem))
+			return 0;
+		*canvas->problem = problem;
+		return -1;
 	}
 	attempt.problem = canvas->problem;
 	canvas_clear(canvas);
 	*canvas = attempt;
+	return 0;
+}
+
+/*
+ * What of a file's metadata a step "strip" keeps, for a file that is copied without an image
+ * being decoded.
+ */
+int
+step_strip_keeps(Request *request, const Step *step, Problem *problem, unsigned *keep)
+{
+	Problem own = {0};
+	Canvas none = {.request = request, .problem = &own};
+	Arguments arguments;
+
+	arguments_init(&arguments, step, &own);
+	if (step_strip(&none, &arguments) != 0 || arguments_finish(&arguments) != 0)
+	{
+		none.encode.keep = 0;
+		if (!step_is_optional(step) || !is_skipped(request, step, &own))
+		{
+			*problem = own;
+			return -1;
+		}
+	}
+	*keep = none.encode.keep;
 	return 0;
 }
 

@@ -12,6 +12,8 @@ int step_run(Canvas *canvas, const Step *step);
 const char *step_name(int index);
 bool steps_want_pages(const Pipeline *pipeline, const Format *source);
 
+int step_strip_keeps(Request *request, const Step *step, Problem *problem, unsigned *keep);
+
 int step_animate(Canvas *canvas, Arguments *arguments);
 int step_autocrop(Canvas *canvas, Arguments *arguments);
 int step_blur(Canvas *canvas, Arguments *arguments);

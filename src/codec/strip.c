@@ -191,6 +191,8 @@ png_names_a_place(const unsigned char *type, const unsigned char *data, size_t s
 	if (memcmp(type, "zTXt", 4) != 0)
 		return metadata_names_a_place(data, size);
 	decompressor = libdeflate_alloc_decompressor();
+	if (decompressor == NULL)
+		return true;
 	text = g_malloc(PNG_XMP_MAX_BYTES);
 	found = libdeflate_zlib_decompress(decompressor, data + start, size - start, text,
 									   PNG_XMP_MAX_BYTES, &length) != LIBDEFLATE_SUCCESS ||

@@ -42,6 +42,7 @@ struct Helper
 	bool ready;		/* its HELLO came */
 	int generation; /* of the settings it was started with */
 	int requests;
+	bool starved;		 /* it ran out of memory once */
 	TimestampTz used_at; /* last started or sent to */
 	char *about;
 };
@@ -246,7 +247,7 @@ helper_is_worn(const Helper *helper)
 {
 	long idle_ms = TimestampDifferenceMilliseconds(helper->used_at, GetCurrentTimestamp());
 
-	return helper->requests >= settings.helper_max_requests ||
+	return helper->starved || helper->requests >= settings.helper_max_requests ||
 		   helper->generation != settings_helper_generation ||
 		   idle_ms > settings.helper_idle_s * 500L;
 }
@@ -348,6 +349,17 @@ helper_welcome(Helper *helper, const Frame *frame)
 	return true;
 }
 
+/* Libraries that went on without memory they asked for leave their state in no order. */
+static void
+note_starved(Helper *helper, const Frame *frame)
+{
+	Failure failure;
+
+	if (frame->type == FRAME_ERROR && unpack_failure(frame->body, frame->size, &failure) &&
+		failure.kind == FAILURE_MEMORY)
+		helper->starved = true;
+}
+
 /*
  * The next frame, if there is one.  The HELLO is taken in silently: FRAME_AGAIN
  * is returned and helper_is_ready() is true from then on.
@@ -359,6 +371,8 @@ helper_receive(Helper *helper, Frame *frame)
 {
 	FrameStatus status = frame_receive(helper->socket, frame);
 
+	if (status == FRAME_OK && helper->ready)
+		note_starved(helper, frame);
 	if (status != FRAME_OK || helper->ready)
 		return status;
 	if (!helper_welcome(helper, frame))

@@ -44,4 +44,4 @@ CREATE FUNCTION img_vips(image bytea, operation text, args jsonb DEFAULT '{}', o
         DEFAULT NULL) RETURNS bytea
     LANGUAGE C IMMUTABLE PARALLEL SAFE COST 20000 AS 'MODULE_PATHNAME', 'img_step';
 COMMENT ON FUNCTION img_vips(bytea, text, jsonb, bytea) IS
-    'Any operation of libvips that makes an image of images and numbers. operation: its name, as gaussblur. args: its arguments by name; arrays of numbers are JSON arrays. other: a second image. The result is brought to 8 bits, sRGB or grey. Errors: IX001 not an image, IX003 too many pixels, 22023 no such operation or argument.';
+    'An operation of libvips, one of those that doc/images.md lists. operation: its name, as gaussblur. args: its arguments by name; arrays of numbers are JSON arrays. other: a second image. The result is brought to 8 bits, sRGB or gray. Errors: IX001 not an image, IX002 the result is not a picture, IX003 too many pixels, 22023 no such operation or argument.';

@@ -5,6 +5,7 @@
  * For one object on a ground that is plain, or shaded, or noisy; it is no recognition of
  * objects.
  */
+#include "codec/filter.h"
 #include "codec/steps.h"
 #include "codec/steps/ground.h"
 #include "codec/steps/matte.h"
@@ -40,7 +41,7 @@ soften(Canvas *canvas, double feather)
 	if (feather < FEATHER_MIN)
 		return 0;
 	failed = vips_extract_band(canvas->image, &alpha, 3, NULL) != 0 ||
-			 vips_gaussblur(alpha, &soft, feather, NULL) != 0 ||
+			 filter_blur(alpha, &soft, feather) != 0 ||
 			 vips_linear1(soft, &inner, 2, -255, "uchar", TRUE, NULL) != 0;
 	if (failed)
 		problem_of_vips(canvas->problem, FAILURE_INTERNAL, "could not soften the edges");

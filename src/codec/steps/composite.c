@@ -22,8 +22,8 @@ read_placement(Arguments *arguments, Placement *placement, ResizeTarget *fit, bo
 		layer_read_mode(arguments, &placement->mode) != 0 ||
 		argument_choice(arguments, "gravity", gravity_names, 0, &fit->gravity) != 0 ||
 		argument_choice(arguments, "fit", fits, 0, &chosen) != 0 ||
-		argument_int(arguments, "x", -POSITION_MAX, POSITION_MAX, 0, &placement->x) != 0 ||
-		argument_int(arguments, "y", -POSITION_MAX, POSITION_MAX, 0, &placement->y) != 0)
+		argument_int(arguments, "x", INT_MIN, INT_MAX, 0, &placement->x) != 0 ||
+		argument_int(arguments, "y", INT_MIN, INT_MAX, 0, &placement->y) != 0)
 		return -1;
 	fit->fit = (Fit) chosen;
 	return 0;

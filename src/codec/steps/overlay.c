@@ -37,8 +37,8 @@ step_overlay(Canvas *canvas, Arguments *arguments)
 		argument_float(arguments, "opacity", 0, 1, 1, &placement.opacity) != 0 ||
 		argument_choice(arguments, "gravity", gravity_names, 0, &gravity) != 0 ||
 		argument_bool(arguments, "tile", false, &tile) != 0 ||
-		argument_int(arguments, "x", -POSITION_MAX, POSITION_MAX, 0, &placement.x) != 0 ||
-		argument_int(arguments, "y", -POSITION_MAX, POSITION_MAX, 0, &placement.y) != 0)
+		argument_int(arguments, "x", INT_MIN, INT_MAX, 0, &placement.x) != 0 ||
+		argument_int(arguments, "y", INT_MIN, INT_MAX, 0, &placement.y) != 0)
 		return -1;
 	if (layer_get(canvas, arguments, "mark", &mark) != 0)
 	{

@@ -2,6 +2,7 @@
  * redact.c
  *		A rectangle that nobody shall read.
  */
+#include "codec/filter.h"
 #include "codec/layer.h"
 #include "codec/steps.h"
 
@@ -58,10 +59,10 @@ redact(Canvas *canvas, const VipsRect *box, int style, const double rgba[4])
 		failed =
 			vips_extract_area(canvas->image, &part, box->left, box->top, box->width,
 							  box->height, NULL) != 0 ||
-			(style == 1 ? pixelated(box, part, &patch)
-						: vips_gaussblur(part, &patch,
-										 VIPS_MAX(4, VIPS_MAX(box->width, box->height) / 10.0),
-										 NULL)) != 0;
+			(style == 1
+				 ? pixelated(box, part, &patch)
+				 : filter_blur(part, &patch,
+							   VIPS_MAX(4, VIPS_MAX(box->width, box->height) / 10.0))) != 0;
 	VIPS_UNREF(part);
 	if (failed)
 	{

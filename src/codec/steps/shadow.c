@@ -4,6 +4,8 @@
  */
 #include <string.h>
 
+#include "codec/filter.h"
+#include "codec/layer.h"
 #include "codec/steps.h"
 
 typedef struct Shadow
@@ -54,12 +56,12 @@ cast_shadow(Canvas *canvas, const Shadow *shadow, int width, int height, VipsIma
 	VipsImage *shape = NULL;
 	VipsImage *placed = NULL;
 	VipsImage *soft = NULL;
-	int failed = shape_of(canvas, shadow->box, &shape) != 0 ||
-				 vips_embed(shape, &placed, shadow->margin + shadow->dx,
-							shadow->margin + shadow->dy, width, height, NULL) != 0;
+	VipsRect place = {shadow->margin + shadow->dx, shadow->margin + shadow->dy, width, height};
+	int failed =
+		shape_of(canvas, shadow->box, &shape) != 0 || layer_spread(shape, &placed, &place) != 0;
 
 	if (!failed)
-		failed = shadow->blur >= 0.3 ? vips_gaussblur(placed, &soft, shadow->blur, NULL) != 0
+		failed = shadow->blur >= 0.3 ? filter_blur(placed, &soft, shadow->blur) != 0
 									 : vips_copy(placed, &soft, NULL) != 0;
 	if (!failed)
 		failed = vips_linear1(soft, alpha, shadow->color[3] / 255, 0.5, "uchar", TRUE, NULL);

@@ -2,6 +2,7 @@
  * sharpen.c
  *		Sharper: mildly and fast, or by sigma in Lab as libvips does.
  */
+#include "codec/filter.h"
 #include "codec/steps.h"
 
 /* Without sigma: sharp's mild 3 x 3 mask. */
@@ -14,7 +15,7 @@ mild(Canvas *canvas)
 	int failed;
 
 	vips_image_set_double(mask, "scale", 24);
-	failed = vips_conv(canvas->image, &made, mask, NULL);
+	failed = filter_conv(canvas->image, &made, mask);
 	g_object_unref(mask);
 	return canvas_replace(canvas, &made, failed, "sharpen");
 }
@@ -25,26 +26,19 @@ step_sharpen(Canvas *canvas, Arguments *arguments)
 {
 	bool mildly = argument_find(arguments, "sigma") == NULL;
 	VipsImage *made = NULL;
-	double sigma;
-	double m1;
-	double m2;
-	double x1;
-	double y2;
-	double y3;
+	Sharpening by;
 	int premultiplied;
 
-	if (argument_float(arguments, "sigma", 0.01, 10, 1, &sigma) != 0 ||
-		argument_float(arguments, "m1", 0, 1000000, 1, &m1) != 0 ||
-		argument_float(arguments, "m2", 0, 1000000, 2, &m2) != 0 ||
-		argument_float(arguments, "x1", 0, 1000000, 2, &x1) != 0 ||
-		argument_float(arguments, "y2", 0, 1000000, 10, &y2) != 0 ||
-		argument_float(arguments, "y3", 0, 1000000, 20, &y3) != 0 ||
+	if (argument_float(arguments, "sigma", 0.01, 10, 1, &by.sigma) != 0 ||
+		argument_float(arguments, "m1", 0, 1000000, 1, &by.m1) != 0 ||
+		argument_float(arguments, "m2", 0, 1000000, 2, &by.m2) != 0 ||
+		argument_float(arguments, "x1", 0, 1000000, 2, &by.x1) != 0 ||
+		argument_float(arguments, "y2", 0, 1000000, 10, &by.y2) != 0 ||
+		argument_float(arguments, "y3", 0, 1000000, 20, &by.y3) != 0 ||
 		canvas_premultiply(canvas, &premultiplied) != 0)
 		return -1;
 	if (mildly ? mild(canvas) != 0
-			   : canvas_replace(canvas, &made,
-								vips_sharpen(canvas->image, &made, "sigma", sigma, "m1", m1,
-											 "m2", m2, "x1", x1, "y2", y2, "y3", y3, NULL),
+			   : canvas_replace(canvas, &made, filter_sharpen(canvas->image, &made, &by),
 								"sharpen") != 0)
 		return -1;
 	return canvas_settle(canvas, premultiplied);

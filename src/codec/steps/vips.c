@@ -1,52 +1,39 @@
 /*
  * vips.c
- *		Any pure operation of libvips by its name, through its introspection.
+ *		An operation of libvips by its name, through its introspection.
  *
- * Pure means: from images and numbers to an image.  What reads or writes files, runs
- * programs or opens images by itself cannot be named.
+ * Which operations and arguments may be named is said in operations.c.
  */
 #include <string.h>
 
+#include "codec/filter.h"
 #include "codec/pages.h"
 #include "codec/steps.h"
+#include "codec/steps/operations.h"
 
 #define ARGUMENT_PREFIX "args."
-
-/* They read files by names that they are given or find. */
-static const char *const refused[] = {"system", "profile_load", "globalbalance", "remosaic",
-									  NULL};
 
 typedef struct Call
 {
 	Canvas *canvas;
 	Arguments *arguments;
+	const Operation *allowed;
 	VipsOperation *operation;
 	VipsImage *other; /* owned; NULL: none was given */
 	int images;		  /* inputs set so far */
 	VipsImage *drawn; /* owned: an image that the operation draws on; NULL: it makes one */
 } Call;
 
-static bool
-is_pure(const char *nickname)
-{
-	GType type = vips_type_find("VipsOperation", nickname);
-
-	return type != 0 && !G_TYPE_IS_ABSTRACT(type) &&
-		   !g_type_is_a(type, g_type_from_name("VipsForeign")) &&
-		   !g_strv_contains(refused, nickname);
-}
-
 static int
 open_operation(Call *call, const char *name)
 {
-	if (is_pure(name) && (call->operation = vips_operation_new(name)) != NULL)
+	call->allowed = operation_find(name);
+	if (call->allowed != NULL && (call->operation = vips_operation_new(name)) != NULL)
 		return 0;
 	vips_error_clear();
-	problem_set(call->canvas->problem, FAILURE_ARGUMENT,
-				"libvips has no operation \"%.100s\" for images", name);
-	problem_hint(call->canvas->problem,
-				 "Operations are named as by vips -l; those that read or write files are left "
-				 "out.");
+	problem_set(call->canvas->problem, FAILURE_ARGUMENT, "img_vips has no operation \"%.100s\"",
+				name);
+	problem_hint(call->canvas->problem, "doc/images.md lists its operations.");
 	return -1;
 }
 
@@ -138,7 +125,7 @@ set_value(Call *call, const Argument *argument)
 	char *text;
 	int failed;
 
-	if (argument->type == ARGUMENT_IMAGE ||
+	if (argument->type == ARGUMENT_IMAGE || !operation_takes(call->allowed, name) ||
 		vips_object_get_argument(VIPS_OBJECT(call->operation), name, &property, &class,
 								 &instance) != 0 ||
 		(class->flags & VIPS_ARGUMENT_INPUT) == 0 || !is_plain(property->value_type))
@@ -197,28 +184,16 @@ find_output(VipsObject *object, GParamSpec *property, VipsArgumentClass *class,
 	return *image;
 }
 
-/* Whatever came out as a picture: 8 bits, sRGB or grey, with alpha or without. */
+/* Build the operation; some compute at once, others when their pixels are wanted. */
 static int
-to_picture(Canvas *canvas)
+build(Call *call)
 {
-	VipsImage *made = NULL;
+	int failed;
 
-	if (vips_band_format_iscomplex(canvas->image->BandFmt) || canvas->image->Bands > 4)
-		return problem_set(canvas->problem, FAILURE_ARGUMENT,
-						   "operation made %d bands of %s, which is no picture",
-						   canvas->image->Bands,
-						   vips_enum_nick(VIPS_TYPE_BAND_FORMAT, canvas->image->BandFmt));
-	if (canvas->image->Bands >= 3 && canvas->image->Type != VIPS_INTERPRETATION_sRGB &&
-		vips_colourspace_issupported(canvas->image))
-		return canvas_to_rgb(canvas) != 0 ? -1 : canvas_settle(canvas, 0);
-	if (canvas_settle(canvas, 0) != 0)
-		return -1;
-	return canvas_replace(
-		canvas, &made,
-		vips_copy(canvas->image, &made, "interpretation",
-				  canvas->image->Bands < 3 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB,
-				  NULL),
-		"copy");
+	filter_begin(call->canvas->image);
+	failed = vips_cache_operation_buildp(&call->operation);
+	filter_end();
+	return failed;
 }
 
 static int
@@ -232,7 +207,7 @@ run(Call *call)
 	if (set_values(call) != 0)
 		return -1;
 	fix_seed(call->operation);
-	if (vips_cache_operation_buildp(&call->operation) != 0)
+	if (build(call) != 0)
 		return problem_of_vips(canvas->problem, FAILURE_ARGUMENT, "operation failed");
 	vips_argument_map(VIPS_OBJECT(call->operation), find_output, &made, NULL);
 	vips_object_unref_outputs(VIPS_OBJECT(call->operation));
@@ -243,7 +218,7 @@ run(Call *call)
 	}
 	if (made == NULL)
 		return problem_set(canvas->problem, FAILURE_ARGUMENT, "operation makes no image");
-	return canvas_replace(canvas, &made, 0, "change") != 0 ? -1 : to_picture(canvas);
+	return canvas_replace(canvas, &made, 0, "change") != 0 ? -1 : canvas_admit(canvas);
 }
 
 /* operation: by libvips' name; args.<name>: its arguments; other: a second image */
