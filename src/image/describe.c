@@ -67,32 +67,27 @@ take_answer(const Frame *frame, void *state, bool *finished)
 static void
 ask(const bytea *beginning, uint64 total_length, DescribeDetail detail, DescribeAnswer *answer)
 {
-	Size size = VARSIZE_ANY_EXHDR(beginning);
 	uint8 body[256];
 	Packer packer;
 	DescribeRequest request = {.detail = detail, .total_length = total_length};
-	int fd = bulk_new();
+	int fd = bulk_of(VARDATA_ANY(beginning), VARSIZE_ANY_EXHDR(beginning));
 
 	request.limits = (RenderLimits){.max_pixels = settings.max_pixels,
 									.max_pages = settings.max_pages,
 									.time_ms = settings.codec_timeout_ms};
-	request.source = (Source){.fd = 0, .offset = 0, .length = size};
+	request.source = (Source){.fd = 0, .offset = 0, .length = VARSIZE_ANY_EXHDR(beginning)};
 	packer_init(&packer, body, sizeof body);
 	pack_describe_request(&packer, &request);
 	PG_TRY();
 	{
-		bulk_append(fd, VARDATA_ANY(beginning), size);
-		bulk_seal(fd);
 		session_request(HELPER_CODEC, FRAME_DESCRIBE, body, packer.used, &fd, 1,
 						settings.codec_timeout_ms, take_answer, answer);
 	}
-	PG_CATCH();
+	PG_FINALLY();
 	{
 		close(fd);
-		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	close(fd);
 }
 
 /* Describe an image, reading as little of it as that takes. */

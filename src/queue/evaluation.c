@@ -83,8 +83,8 @@ add_evaluation(const RecipeContext *context, int step, const char *name,
 	return evaluation;
 }
 
-static void
-pg_attribute_noreturn() raise_broken(const Evaluation *evaluation)
+pg_noreturn static void
+raise_broken(const Evaluation *evaluation)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_IMAGE_HELPER),
