@@ -26,7 +26,8 @@ that they have really seen the image.
     POST /body               a PNG as the body; the cut-out itself
 
 Before the path may stand /slow/MS, /flaky/N/KEY (N times 503 for this KEY), /status/CODE
-(with ?after=S a Retry-After), /damaged (the image ends too soon), /says/TEXT (this, as JSON).
+(with ?after=S a Retry-After), /damaged (the image ends too soon), /says/TEXT (this, as JSON),
+/brackets/N (N of them, as JSON).
 
     GET /log                 what was asked, as JSON: by path how often, and how many at once
     GET /forget              forget it
@@ -284,7 +285,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, body):
         path, _, query = self.path.partition("?")
         damaged = False
-        while before := re.match(r"/(slow|flaky|status|damaged|says)(?=/|$)", path):
+        while before := re.match(r"/(slow|flaky|status|damaged|says|brackets)(?=/|$)", path):
             path = path[before.end():]
             if before[1] == "slow":
                 ms, path = re.fullmatch(r"/(\d+)(.*)", path).groups()
@@ -302,6 +303,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return
             elif before[1] == "says":
                 self.reply(200, "application/json", urllib.parse.unquote(path[1:]).encode())
+                return
+            elif before[1] == "brackets":
+                self.reply(200, "application/json", b"[" * int(path[1:]))
                 return
             else:
                 damaged = True
