@@ -75,6 +75,7 @@ $(SCRIPT): $(sort $(wildcard src/schema/*.sql))
 
 CODEC_PACKAGES = vips pango fontconfig libexif libdeflate libseccomp
 NET_PACKAGES = libcurl libseccomp
+FILES_PACKAGES = libseccomp
 HTTPD_PACKAGES = libpq libseccomp
 PROGRAM_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra $(WERROR) -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 \
 	-fstack-protector-strong -fPIE -Isrc -DIMGEXPORT_VERSION='"$(IMGEXPORT_VERSION)"'
@@ -93,10 +94,11 @@ SHARED_OBJECTS := $(patsubst src/%.c,build/%.o,$(wildcard src/wire/*.c src/sandb
 CODEC_OBJECTS := $(patsubst src/%.c,build/%.o,$(wildcard src/codec/*.c src/codec/*/*.c))
 NET_OBJECTS := $(patsubst src/%.c,build/%.o,$(wildcard src/net/*.c))
 HTTPD_OBJECTS := $(patsubst src/%.c,build/%.o,$(wildcard src/httpd/*.c))
-PROGRAMS = build/imgexport-codec build/imgexport-net
+FILES_OBJECTS := $(patsubst src/%.c,build/%.o,$(wildcard src/files/*.c))
+PROGRAMS = build/imgexport-codec build/imgexport-net build/imgexport-files
 SERVERS = build/imgexport-httpd
 
-build/%.o: src/%.c $(wildcard src/wire/*.h src/sandbox/*.h src/codec/*.h src/net/*.h src/httpd/*.h)
+build/%.o: src/%.c $(wildcard src/wire/*.h src/sandbox/*.h src/codec/*.h src/net/*.h src/files/*.h src/httpd/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_CFLAGS) $(if $(PACKAGES),$(shell pkg-config --cflags $(PACKAGES))) -c $< -o $@
 
@@ -108,6 +110,9 @@ build/httpd/reply.o: PROGRAM_CFLAGS += -DGALLERY_PAGE='"$(srcdir)/src/httpd/gall
 
 build/imgexport-codec: $(CODEC_OBJECTS) $(SHARED_OBJECTS)
 	$(CC) -o $@ $^ $(PROGRAM_LDFLAGS) $(shell pkg-config --libs $(CODEC_PACKAGES))
+
+build/imgexport-files: $(FILES_OBJECTS) $(SHARED_OBJECTS)
+	$(CC) -o $@ $^ $(PROGRAM_LDFLAGS) $(shell pkg-config --libs $(FILES_PACKAGES))
 
 build/imgexport-net: $(NET_OBJECTS) $(SHARED_OBJECTS)
 	$(CC) -o $@ $^ $(PROGRAM_LDFLAGS) $(shell pkg-config --libs $(NET_PACKAGES))

@@ -195,7 +195,7 @@ static const TextSetting texts[] = {
 	 &settings.service_allowed_networks, "", PGC_SUSET, NULL, NULL},
 	{"imgexport.store_directories",
 	 "Directories that stores of kind file may be in, comma separated; empty is none.",
-	 &settings.store_directories, "", PGC_SIGHUP, NULL, NULL},
+	 &settings.store_directories, "", PGC_SIGHUP, NULL, assign_helper_text},
 	{"imgexport.installation",
 	 "Identities of the installations that may run here, comma separated; empty is any, none "
 	 "is "

@@ -13,11 +13,13 @@
 #include <unistd.h>
 
 #include "lib/ilist.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/varlena.h"
 
 #include "helper/helper.h"
 #include "helper/memory.h"
@@ -60,7 +62,13 @@ static const HelperProgram programs[] = {
 	[HELPER_CODEC] = {"imgexport-codec", "image codec process", &settings.codec_memory_mb, 64,
 					  8 << 20},
 	[HELPER_NET] = {"imgexport-net", "network process", &settings.net_memory_mb, 4096, 1 << 20},
+	[HELPER_FILES] = {"imgexport-files", "file process", &settings.net_memory_mb, 64, 8 << 20},
 };
+
+#define UNDEAD_MAX 64
+
+/* A killed process ends within this, or waits for a disk. */
+#define END_MS 2000
 
 /* How often the memory of a helper that works is looked at. */
 #define WATCH_MS 50
@@ -85,6 +93,40 @@ helper_reap(Helper *helper, int options)
 		helper->pid = 0;
 }
 
+/*
+ * Processes that did not end though they were killed, as they wait for a disk that hangs: they are
+ * collected when they do.
+ */
+static pid_t undead[UNDEAD_MAX];
+
+static void
+collect_undead(void)
+{
+	for (int i = 0; i < UNDEAD_MAX; i++)
+		if (undead[i] != 0 && waitpid(undead[i], NULL, WNOHANG) != 0)
+			undead[i] = 0;
+}
+
+/* Give a killed process a moment to end; no longer. */
+static void
+await_end(Helper *helper)
+{
+	for (int i = 0; i < END_MS && helper->pid != 0; i++)
+	{
+		helper_reap(helper, WNOHANG);
+		if (helper->pid != 0)
+			pg_usleep(1000);
+	}
+	for (int i = 0; i < UNDEAD_MAX && helper->pid != 0; i++)
+		if (undead[i] == 0)
+		{
+			undead[i] = helper->pid;
+			helper->pid = 0;
+		}
+	/* There are too many of them. */
+	helper_reap(helper, 0);
+}
+
 /* Kill and collect it.  May run in a reset callback or at exit, so nothing here raises. */
 static void
 helper_release(Helper *helper)
@@ -93,7 +135,7 @@ helper_release(Helper *helper)
 	{
 		helper->killed = true;
 		kill(helper->pid, SIGKILL);
-		helper_reap(helper, 0);
+		await_end(helper);
 	}
 	if (helper->socket >= 0)
 	{
@@ -124,6 +166,22 @@ helpers_on_exit(int code, Datum argument)
 	dlist_foreach(iter, &living) helper_release(dlist_container(Helper, link, iter.cur));
 }
 
+/* Directories that stores may be in, a line each. */
+static char *
+store_list(void)
+{
+	List *directories;
+	ListCell *cell;
+	StringInfoData list;
+
+	initStringInfo(&list);
+	if (!SplitDirectoriesString(pstrdup(settings.store_directories), ',', &directories))
+		return list.data;
+	foreach (cell, directories)
+		appendStringInfo(&list, "%s\n", (char *) lfirst(cell));
+	return list.data;
+}
+
 static char **
 helper_arguments(HelperKind kind, const char *path)
 {
@@ -136,6 +194,8 @@ helper_arguments(HelperKind kind, const char *path)
 	arguments[count++] = psprintf("--idle=%d", settings.helper_idle_s);
 	if (kind == HELPER_CODEC)
 		arguments[count++] = psprintf("--loaders=%s", settings.allowed_loaders);
+	if (kind == HELPER_FILES)
+		arguments[count++] = psprintf("--stores=%s", store_list());
 	return arguments;
 }
 
@@ -158,6 +218,8 @@ helper_launch(Helper *helper)
 						  .stack_bytes = program->stack_bytes};
 	char *path = helper_path(helper->kind);
 	int socket;
+
+	collect_undead();
 
 	limits.memory_bytes = helper->memory_bytes = (uint64) *program->memory_mb << 20;
 	helper->pid = helper_spawn(path, helper_arguments(helper->kind, path), &limits, &socket);

@@ -18,7 +18,8 @@
 typedef enum HelperKind
 {
 	HELPER_CODEC,
-	HELPER_NET
+	HELPER_NET,
+	HELPER_FILES /* of the worker alone */
 } HelperKind;
 
 typedef struct Helper Helper;

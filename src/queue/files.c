@@ -1,12 +1,10 @@
 /*
  * files.c
- *		Files of a store: written so that they are there whole or not at all, and never
- *		outside the store's directory.
+ *		Files of a store, as sessions read and list them, never outside the store's directory.
  *
- * A key is walked part by part from the root's descriptor and no symbolic link is followed
- * on the way, so that it cannot lead out, whatever others put there meanwhile.  Only
- * directories of imgexport.store_directories can be roots; those who may change a store's
- * row need not be those who may write to the server's files.
+ * They are written and removed by a process of their own (src/files), by the same rules: a key is
+ * walked part by part from the root's descriptor and no symbolic link is followed on the way, and
+ * only directories of imgexport.store_directories can be roots.
  */
 #include "postgres.h"
 
@@ -27,7 +25,6 @@
 #include "utils/varlena.h"
 
 #include "compat.h"
-#include "queue/files.h"
 #include "settings.h"
 
 PG_FUNCTION_INFO_V1(imgexport_read_file);
@@ -41,7 +38,6 @@ typedef struct Place
 {
 	int directory;
 	const char *name;
-	mode_t mode; /* of files: the root's, without its x */
 } Place;
 
 static bool
@@ -87,7 +83,7 @@ is_plain_part(const char *part)
 	return part[0] != '\0' && part[0] != '.' && strlen(part) < NAME_MAX - 40;
 }
 
-/* What file_write has begun, and a crash has left. */
+/* What a write has begun, and a crash has left. */
 static bool
 is_unfinished(const char *part)
 {
@@ -99,23 +95,17 @@ is_unfinished(const char *part)
 /*
  * Walk to the directory of a key.
  *
- * make		make directories that are not there, and see to it that they stay
  * Returns	its descriptor, and the name that is left; -1 where it is not there
  */
 static Place
-walk(const char *root, const char *key, bool make)
+walk(const char *root, const char *key)
 {
 	Place place = {.directory = open_root(root)};
 	char *rest = pstrdup(key);
 	char *part = strsep(&rest, "/");
-	struct stat status;
 
-	if (fstat(place.directory, &status) != 0)
-		ereport(ERROR, (errcode_for_file_access(), errmsg("could not read \"%s\": %m", root)));
-	place.mode = status.st_mode & 0666;
 	for (; rest != NULL && is_plain_part(part); part = strsep(&rest, "/"))
 	{
-		bool made = make && mkdirat(place.directory, part, 0700) == 0;
 		int next =
 			openat(place.directory, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (next < 0)
@@ -126,16 +116,13 @@ walk(const char *root, const char *key, bool make)
 			CloseTransientFile(place.directory);
 			place.directory = -1;
 			errno = error;
-			if (error == ENOENT && !make)
+			if (error == ENOENT)
 				return place;
 			ereport(ERROR,
 					(errcode(is_way_out ? ERRCODE_INSUFFICIENT_PRIVILEGE : ERRCODE_IO_ERROR),
 					 errmsg("could not open directory \"%s\" on the way to \"%s\": %m", part,
 							key)));
 		}
-		if (made && (fchmod(next, status.st_mode & 0777) != 0 || fsync(place.directory) != 0))
-			ereport(ERROR, (errcode_for_file_access(),
-							errmsg("could not make directory \"%s\": %m", part)));
 		/* The root's descriptor is known to the server's list of files; it takes the place. */
 		if (dup3(next, place.directory, O_CLOEXEC) < 0)
 			elog(ERROR, "could not duplicate a descriptor: %m");
@@ -156,105 +143,6 @@ fail(const Place *place, const char *what, const char *key)
 	CloseTransientFile(place->directory);
 	errno = error;
 	ereport(ERROR, (errcode_for_file_access(), errmsg("could not %s \"%s\": %m", what, key)));
-}
-
-static bool
-write_all(int fd, const char *bytes, uint64 length)
-{
-	while (length > 0)
-	{
-		ssize_t written = write(fd, bytes, Min(length, (uint64) 1 << 30));
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written <= 0)
-		{
-			errno = written == 0 ? ENOSPC : errno;
-			return false;
-		}
-		bytes += written;
-		length -= written;
-	}
-	return true;
-}
-
-/*
- * Write a file under the root, in place of one that is there.
- *
- * It is written under another name, which begins with a dot and so is no key, brought to
- * disk, and renamed; a crash leaves the old file, the new one, or one that is unfinished.
- *
- * Errors	42501 root or key, 53100 disk full, 58030 and others of files
- */
-void
-file_write(const char *root, const char *key, const char *bytes, uint64 length)
-{
-	Place place = walk(root, key, true);
-	char unfinished[NAME_MAX];
-	int fd;
-	bool good;
-	int error;
-
-	snprintf(unfinished, sizeof unfinished, ".%s.%d" UNFINISHED_SUFFIX, place.name, MyProcPid);
-	/* One that a crash has left is of no use. */
-	(void) unlinkat(place.directory, unfinished, 0);
-	fd = openat(place.directory, unfinished,
-				O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		fail(&place, "create", key);
-	good = write_all(fd, bytes, length) && fchmod(fd, place.mode) == 0 && fsync(fd) == 0;
-	error = errno;
-	close(fd);
-	errno = error;
-	if (good)
-		good = renameat(place.directory, unfinished, place.directory, place.name) == 0 &&
-			   fsync(place.directory) == 0;
-	if (!good)
-	{
-		error = errno;
-		(void) unlinkat(place.directory, unfinished, 0);
-		errno = error;
-		fail(&place, "write", key);
-	}
-	CloseTransientFile(place.directory);
-}
-
-/* Remove the directories above a file that hold nothing any more, as far as the root. */
-static void
-remove_empty(const char *root, const char *key)
-{
-	char *path = pstrdup(key);
-	char *slash;
-
-	while ((slash = strrchr(path, '/')) != NULL)
-	{
-		Place place;
-
-		*slash = '\0';
-		place = walk(root, path, false);
-		if (place.directory < 0)
-			return;
-		if (unlinkat(place.directory, place.name, AT_REMOVEDIR) != 0)
-		{
-			CloseTransientFile(place.directory);
-			return;
-		}
-		CloseTransientFile(place.directory);
-	}
-}
-
-/* Remove a file under the root; one that is not there is gone already. */
-void
-file_remove(const char *root, const char *key)
-{
-	Place place = walk(root, key, false);
-
-	if (place.directory < 0)
-		return;
-	if (unlinkat(place.directory, place.name, 0) != 0 && errno != ENOENT)
-		fail(&place, "remove", key);
-	CloseTransientFile(place.directory);
-	remove_empty(root, key);
 }
 
 static bytea *
@@ -294,8 +182,7 @@ imgexport_read_file(PG_FUNCTION_ARGS)
 		elog(ERROR, "read_file returns no row");
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(columns, values, nulls)));
-	place = walk(text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)),
-				 false);
+	place = walk(text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	if (place.directory < 0)
 		PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(columns, values, nulls)));
 	fd = openat(place.directory, place.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);

@@ -1,6 +1,7 @@
 /*
  * objects.c
- *		Outputs on their way into a store: files, or requests to S3 and HTTP servers.
+ *		Outputs on their way into a store: files, written by a process of their own, or requests to
+ *		S3 and HTTP servers.
  *
  * What is sent where, and with which signature, is said in SQL (schema/36_stores.sql), in
  * short transactions; this keeps the transfers going.  An S3 gets a large object in parts:
@@ -18,7 +19,7 @@
 #include "helper/bulk.h"
 #include "helper/guarded.h"
 #include "image/fetch.h"
-#include "queue/files.h"
+#include "queue/filework.h"
 #include "queue/worker.h"
 #include "settings.h"
 
@@ -46,7 +47,7 @@ struct Object
 	int output;
 	Stage stage;
 	char *key;
-	bool is_file;	   /* it is a file, whose disk is its store's own affair */
+	FileJob *file_job; /* that writes it, where it is a file */
 	uint64 planned_in; /* which round of ours */
 	bytea *sha256;
 	char *mime;
@@ -127,16 +128,29 @@ objects_begin(Task *task)
 	MemoryContextSwitchTo(before);
 }
 
+static bool
+is_under_way(const Object *object)
+{
+	return object->transfer != NULL || object->file_job != NULL;
+}
+
+static void
+drop(Object *object)
+{
+	if (object->transfer != NULL)
+		transfer_drop(object->transfer);
+	if (object->file_job != NULL)
+		filework_drop(object->file_job);
+	object->transfer = NULL;
+	object->file_job = NULL;
+}
+
 /* Nobody waits for them any more. */
 void
 objects_drop(Task *task)
 {
 	for (int i = 0; task->objects != NULL && i < task->output_count; i++)
-		if (task->objects[i].transfer != NULL)
-		{
-			transfer_drop(task->objects[i].transfer);
-			task->objects[i].transfer = NULL;
-		}
+		drop(&task->objects[i]);
 }
 
 /* The key of an output's object; NULL: it has none. */
@@ -297,6 +311,18 @@ object_done(void *owner, const Fetched *fetched, int fd, HelperError *error)
 }
 
 static void
+file_done(void *owner, HelperError *error)
+{
+	Object *object = owner;
+
+	object->file_job = NULL;
+	if (error != NULL)
+		fail(object->task, error);
+	else
+		finish(object);
+}
+
+static void
 plan(Object *object)
 {
 	Task *task = object->task;
@@ -431,9 +457,7 @@ advance(void *argument)
 	root = worker_text(0, 2);
 	if (strcmp(kind, "file") == 0)
 	{
-		object->is_file = true;
-		file_write(root, object->key, bytes, length);
-		finish(object);
+		object->file_job = filework_write(root, object->key, bytes, length, file_done, object);
 	}
 	else
 		send_body(object, worker_text(0, 3), worker_text(0, 4), worker_text(0, 5), bytes,
@@ -444,7 +468,7 @@ static bool
 wants_request(const Object *object)
 {
 	return object->task->state == TASK_STORING && object->stage != STAGE_DONE &&
-		   object->transfer == NULL;
+		   !is_under_way(object);
 }
 
 /* In one transaction: what is to be sent next, of every object that waits for nothing. */
@@ -466,7 +490,7 @@ send_all(void *argument)
 			error = run_guarded(advance, &task->objects[i], task->context);
 			if (error == NULL)
 				task->backoff = (Backoff){0};
-			else if (task->objects[i].is_file || !task_put_off(task, error))
+			else if (!task_put_off(task, error))
 				fail(task, error);
 		}
 	}
@@ -489,10 +513,9 @@ plan_again(void)
 		{
 			Object *object = &task->objects[i];
 
-			if (object->transfer == NULL || object->planned_in != rounds)
+			if (!is_under_way(object) || object->planned_in != rounds)
 				continue;
-			transfer_drop(object->transfer);
-			object->transfer = NULL;
+			drop(object);
 			object->stage = STAGE_PLAN;
 		}
 	}

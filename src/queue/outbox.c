@@ -90,8 +90,10 @@ claim_rows(void *argument)
 }
 
 static void
-free_item(OutboxItem *item)
+free_item(const Outbox *outbox, OutboxItem *item)
 {
+	if (outbox->drop != NULL)
+		outbox->drop(item);
 	if (item->transfer != NULL)
 		transfer_drop(item->transfer);
 	MemoryContextDelete(item->context);
@@ -127,7 +129,7 @@ outbox_claim_due(Outbox *outbox, TimestampTz now)
 		if (committed)
 			send_item(outbox, item);
 		else
-			free_item(item);
+			free_item(outbox, item);
 	}
 	if (!committed)
 		worker_look_at(outbox->claim_step.backoff.again_at);
@@ -222,7 +224,7 @@ settle(Outbox *outbox, bool committed)
 		}
 		dlist_delete(&item->link);
 		outbox->count--;
-		free_item(item);
+		free_item(outbox, item);
 	}
 }
 

@@ -40,6 +40,7 @@ typedef struct Outbox
 	void (*read)(void *item, uint64 row);
 	void (*prepare)(void *item);	/* in a subtransaction; what is to be sent */
 	void (*send)(OutboxItem *item); /* after it */
+	void (*drop)(OutboxItem *item); /* nobody waits for what was sent; may be NULL */
 	void (*write_down)(void *item); /* in a subtransaction; waits for no lock */
 	dlist_head items;
 	int count;

@@ -11,6 +11,7 @@
 #include "helper/helper.h"
 #include "queue/calls.h"
 #include "queue/evaluation.h"
+#include "queue/filework.h"
 #include "queue/worker.h"
 #include "settings.h"
 
@@ -99,6 +100,7 @@ void
 pool_advance(void)
 {
 	transfers_advance();
+	filework_advance();
 	codecs_advance();
 	evaluators_advance();
 }
@@ -110,7 +112,7 @@ pool_wait_ms(void)
 	long waits[] = {transfers_wait_ms(),  codecs_wait_ms(),	 calls_wait_ms(),
 					evaluators_wait_ms(), objects_wait_ms(), complete_wait_ms(),
 					usage_wait_ms(),	  prepare_wait_ms(), deliver_wait_ms(),
-					remove_wait_ms()};
+					remove_wait_ms(),	  filework_wait_ms()};
 	long shortest = -1;
 
 	for (int i = 0; i < lengthof(waits); i++)
@@ -138,8 +140,11 @@ int
 pool_sockets(int *sockets, int room)
 {
 	int count = transfers_sockets(sockets, room);
+	int files = filework_socket();
 
 	sockets_changed = false;
+	if (files >= 0 && count < room)
+		sockets[count++] = files;
 	count += codecs_sockets(sockets + count, room - count);
 	return count + evaluators_sockets(sockets + count, room - count);
 }

@@ -16,7 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "image/fetch.h"
-#include "queue/files.h"
+#include "queue/filework.h"
 #include "queue/outbox.h"
 #include "queue/worker.h"
 
@@ -94,6 +94,7 @@ typedef struct Removal
 		upload_id; /* of an upload in parts that is given up; NULL: it is the object that goes */
 	bool busy;	   /* a job has the object in work */
 	char *root;	   /* of a file; NULL: it is a request */
+	FileJob *file_job;
 	char *method;
 	char *url;
 	char *headers;
@@ -140,6 +141,24 @@ removal_done(void *owner, const Fetched *fetched, int fd, HelperError *error)
 				error != NULL && error->http_status == HTTP_NOT_FOUND ? NULL : error);
 }
 
+static void
+file_done(void *owner, HelperError *error)
+{
+	Removal *removal = owner;
+
+	removal->file_job = NULL;
+	outbox_done(&removal->item, error);
+}
+
+static void
+drop(OutboxItem *item)
+{
+	Removal *removal = (Removal *) item;
+
+	if (removal->file_job != NULL)
+		filework_drop(removal->file_job);
+}
+
 /* What is to be sent; in a subtransaction, in the removal's context. */
 static void
 prepare_removal(void *argument)
@@ -159,7 +178,6 @@ prepare_removal(void *argument)
 	if (strcmp(worker_text(0, 1), "file") == 0)
 	{
 		removal->root = worker_text_in(owner, 0, 2);
-		file_remove(removal->root, removal->key);
 		return;
 	}
 	removal->method = worker_text_in(owner, 0, 3);
@@ -174,9 +192,14 @@ send_removal(OutboxItem *item)
 	Removal *removal = (Removal *) item;
 	FetchRequest request;
 
-	if (removal->busy || removal->root != NULL)
+	if (removal->busy)
 	{
 		outbox_done(item, NULL);
+		return;
+	}
+	if (removal->root != NULL)
+	{
+		removal->file_job = filework_remove(removal->root, removal->key, file_done, removal);
 		return;
 	}
 	request = store_request(removal->method, removal->url, removal->headers);
@@ -236,6 +259,7 @@ static Outbox removals = {.noun = "removal",
 						  .read = read_row,
 						  .prepare = prepare_removal,
 						  .send = send_removal,
+						  .drop = drop,
 						  .write_down = write_down,
 						  .items = DLIST_STATIC_INIT(removals.items),
 						  .claim_step = {.activity = "claim removals"},

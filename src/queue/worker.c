@@ -34,6 +34,7 @@
 #include "pins.h"
 #include "queue/background.h"
 #include "queue/evaluation.h"
+#include "queue/filework.h"
 #include "queue/hosts.h"
 #include "queue/services.h"
 #include "queue/shmem.h"
@@ -480,6 +481,7 @@ worker_open(void)
 	worker.pass_milestones = true;
 	codecs_open();
 	transfers_open();
+	filework_open();
 	hosts_forget_running();
 	services_forget_running();
 }

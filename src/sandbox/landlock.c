@@ -27,6 +27,12 @@
 #define FS_READ (UINT64_C(1) << 2)
 #define FS_READ_DIR (UINT64_C(1) << 3)
 #define FS_MAKE_REG (UINT64_C(1) << 8)
+#define FS_REMOVE_DIR (UINT64_C(1) << 4)
+#define FS_REMOVE_FILE (UINT64_C(1) << 5)
+#define FS_MAKE_DIR (UINT64_C(1) << 7)
+#define FS_STORE                                                                               \
+	(FS_WRITE | FS_READ | FS_READ_DIR | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR |         \
+	 FS_MAKE_REG)
 #define NET_BIND_TCP (UINT64_C(1) << 0)
 #define NET_CONNECT_TCP (UINT64_C(1) << 1)
 #define RULE_NET_PORT 2
@@ -149,6 +155,7 @@ sandbox_landlock(const SandboxProfile *profile)
 		return 0;
 	closed = allow_paths(ruleset, profile->readable, FS_READ) &&
 			 allow_paths(ruleset, profile->writable, FS_WRITE | FS_MAKE_REG) &&
+			 allow_paths(ruleset, profile->stores, FS_STORE) &&
 			 allow_ports(ruleset, abi, profile->ports) &&
 			 syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
 	close(ruleset);

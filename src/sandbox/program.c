@@ -1,6 +1,6 @@
 /*
  * program.c
- *		What both helper programs do first.
+ *		What helper programs do first.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -54,6 +54,8 @@ program_start(int argc, char **argv)
 			arguments.loaders = value;
 		else if ((value = option_value(argv[i], "--ca-file=")) != NULL)
 			arguments.ca_file = value;
+		else if (strncmp(argv[i], "--stores=", strlen("--stores=")) == 0)
+			arguments.stores = argv[i] + strlen("--stores=");
 		else
 			_exit(EXIT_START);
 	}

@@ -43,8 +43,8 @@ sandbox_enter(const SandboxProfile *profile, SandboxMode mode, SandboxState *sta
 		SandboxProfile locked = *profile;
 
 		state->landlock_abi = sandbox_landlock(profile);
-		/* Without the first lock, reading some paths would be reading all; only the network needs it. */
-		if (state->landlock_abi == 0 && !profile->network)
+		/* Without the first lock, reading some paths would be reading all; only some need it. */
+		if (state->landlock_abi == 0 && !profile->network && profile->stores == NULL)
 			locked.readable = NULL;
 		state->seccomp = sandbox_seccomp(&locked);
 	}

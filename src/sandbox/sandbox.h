@@ -26,6 +26,8 @@ typedef struct SandboxProfile
 	bool speaks;				 /* keeps its standard output and error */
 	const uint16_t *ports;		 /* the only ports that TCP may connect to, 0 last; NULL: any */
 	const char *const *readable; /* paths that may be read, NULL-terminated; may not exist */
+	const char *const
+		*stores; /* folders in which files and folders are made, renamed and removed */
 	const char *const *writable; /* folders whose files may be made and appended to, likewise */
 } SandboxProfile;
 

@@ -323,6 +323,16 @@ static const Rule appending_rules[] = {
 	{CALL(openat), 1, {BITS(2, O_WRONLY | O_CREAT | O_APPEND, O_CLOEXEC)}},
 };
 
+/* Files that are made whole beside what they replace, and folders for them. */
+#define STORING (O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_LARGEFILE)
+static const int storing[] = {
+	CALL(fsync), CALL(mkdirat), CALL(unlinkat), CALL(renameat), CALL(renameat2),
+};
+static const Rule storing_rules[] = {
+	{CALL(openat), 1, {BITS(2, O_WRONLY | O_CREAT | O_EXCL, STORING)}},
+	{CALL(fchmod), 1, {BITS(1, 0, 0777)}},
+};
+
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 static bool
@@ -392,6 +402,8 @@ add_all(scmp_filter_ctx filter, const SandboxProfile *profile)
 	return ADD_CALLS(filter, SCMP_ACT_ALLOW, allowed) &&
 		   ADD_CALLS(filter, SCMP_ACT_KILL_PROCESS, deadly) && ADD_RULES(filter, rules) &&
 		   add_self(filter) && add_files(filter, reads) && add_serving(filter, profile) &&
+		   (profile->stores == NULL ||
+			(ADD_CALLS(filter, SCMP_ACT_ALLOW, storing) && ADD_RULES(filter, storing_rules))) &&
 		   (!profile->network ||
 			(ADD_CALLS(filter, SCMP_ACT_ALLOW, network) && ADD_RULES(filter, network_rules)));
 }

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Both sides compare it at the start; any change of a message raises it. */
-#define WIRE_VERSION 4
+#define WIRE_VERSION 5
 
 #define FRAME_MAX_BYTES (64 * 1024) /* of a frame's body */
 #define FRAME_MAX_FDS 32			/* the kernel's own limit is 253 */
@@ -33,7 +33,10 @@ typedef enum FrameType
 	FRAME_FETCH,	   /* server -> net */
 	FRAME_FETCHED,	   /* net -> server */
 	FRAME_CANCEL,	   /* server -> net: forget the request with this id */
-	FRAME_ERROR		   /* helper -> server: the request with this id failed */
+	FRAME_ERROR,	   /* helper -> server: the request with this id failed */
+	FRAME_STORE,	   /* server -> files: write a file */
+	FRAME_REMOVE,	   /* server -> files */
+	FRAME_STORED	   /* files -> server: it is written, or gone */
 } FrameType;
 
 typedef struct Frame

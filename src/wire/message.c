@@ -79,7 +79,7 @@ unpack_failure(const void *body, size_t size, Failure *failure)
 	failure->detail = unpack_text(&unpacker);
 	failure->hint = unpack_text(&unpacker);
 	return unpack_finished(&unpacker) && failure->kind >= FAILURE_INTERNAL &&
-		   failure->kind <= FAILURE_MEMORY && failure->http_status <= HTTP_STATUS_MAX;
+		   failure->kind < FAILURE_KINDS && failure->http_status <= HTTP_STATUS_MAX;
 }
 
 static void
@@ -360,4 +360,24 @@ unpack_fetched(const void *body, size_t size, Fetched *fetched)
 	fetched->total_us = unpack_u32(&unpacker);
 	return unpack_finished(&unpacker) && fetched->http_status >= 200 &&
 		   fetched->http_status <= 299;
+}
+
+void
+pack_file_request(Packer *packer, const FileRequest *request)
+{
+	pack_text(packer, request->root);
+	pack_text(packer, request->key);
+	pack_u64(packer, request->length);
+}
+
+bool
+unpack_file_request(const void *body, size_t size, FileRequest *request)
+{
+	Unpacker unpacker;
+
+	unpacker_init(&unpacker, body, size);
+	request->root = unpack_text(&unpacker);
+	request->key = unpack_text(&unpacker);
+	request->length = unpack_u64(&unpacker);
+	return unpack_finished(&unpacker) && request->root[0] == '/' && request->key[0] != '\0';
 }

@@ -29,7 +29,11 @@ typedef enum FailureKind
 	FAILURE_REFUSED,		/* the address is not one we may talk to */
 	FAILURE_ARGUMENT,		/* an argument out of its range, an unknown step */
 	FAILURE_FEATURE,		/* this format cannot do that */
-	FAILURE_MEMORY			/* out of memory within the limit */
+	FAILURE_MEMORY,			/* out of memory within the limit */
+	FAILURE_DENIED,			/* a file or directory that may not be written */
+	FAILURE_DISK_FULL,
+	FAILURE_IO, /* a disk failed otherwise */
+	FAILURE_KINDS
 } FailureKind;
 
 /* FRAME_ERROR.  With id 0 the helper itself failed, not a request. */
@@ -48,6 +52,14 @@ typedef struct Failure
 	const char *detail;	   /* a sentence, or "" */
 	const char *hint;	   /* a sentence, or "" */
 } Failure;
+
+/* FRAME_STORE, with the bytes in a sealed memfd, and FRAME_REMOVE, with none. */
+typedef struct FileRequest
+{
+	const char *root; /* directory of the store */
+	const char *key;  /* relative path under it */
+	uint64_t length;  /* 0 where it is to be removed */
+} FileRequest;
 
 /* FRAME_HELLO: the helper is up, locked down and waiting. */
 typedef struct Hello
@@ -195,6 +207,8 @@ bool unpack_description(const void *body, size_t size, Description *description)
 void pack_fetch_request(Packer *packer, const FetchRequest *request);
 bool unpack_fetch_request(const void *body, size_t size, FetchRequest *request);
 bool fetch_is_idempotent(const char *method);
+void pack_file_request(Packer *packer, const FileRequest *request);
+bool unpack_file_request(const void *body, size_t size, FileRequest *request);
 void pack_fetched(Packer *packer, const Fetched *fetched);
 bool unpack_fetched(const void *body, size_t size, Fetched *fetched);
 
