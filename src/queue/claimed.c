@@ -43,6 +43,7 @@ enum
 	COLUMN_RUN_AT,
 	COLUMN_STORE,
 	COLUMN_CRASHES,
+	COLUMN_PRESET_EXISTS,
 	COLUMN_ERROR,
 	COLUMN_ERROR_CODE
 };
@@ -136,6 +137,7 @@ read_task(Task *task, int row)
 	task->notify = DatumGetBool(row_value(row, COLUMN_NOTIFY, &is_null));
 	task->own_expires_in = worker_interval_in(owner, row, COLUMN_EXPIRES_IN);
 	task->preset = worker_text_in(owner, row, COLUMN_PRESET);
+	task->preset_exists = DatumGetBool(row_value(row, COLUMN_PRESET_EXISTS, &is_null));
 	task->own_store = worker_text_in(owner, row, COLUMN_STORE);
 	task->expires_in = task->own_expires_in;
 	task->store = task->own_store;

@@ -30,9 +30,10 @@ typedef struct Claimed
 	" RETURNING j.batch_id, j.job_id, j.claim, j.queue, j.owner::text, j.attempts,"            \
 	" j.max_attempts, j.notify, j.expires_in, j.preset, j.recipe, j.outputs, j.metadata,"      \
 	" j.source_url, j.source, j.base_url, j.base, j.host, j.deadline, j.on_error, j.run_at,"   \
-	" j.store, j.crashes, " error "::text, " error_code "::text"
+	" j.store, j.crashes, EXISTS (SELECT FROM imgexport.preset p WHERE p.name = j.preset),"    \
+	" " error "::text, " error_code "::text"
 
-#define CLAIM_COLUMNS 25
+#define CLAIM_COLUMNS 26
 
 void claimed_begin(Claimed *claimed, TimestampTz now);
 TimestampTz claimed_lease(const Claimed *claimed);

@@ -89,7 +89,7 @@ typedef struct Task
 	int max_attempts;
 	bool notify;
 	char *preset;
-	bool preset_exists;		  /* as far as we have got to know */
+	bool preset_exists;		  /* so its jobs are counted */
 	Interval *own_expires_in; /* as its row says; NULL: never, or the preset's */
 	char *own_store;		  /* likewise; NULL: the preset's, or the table */
 	Interval *expires_in;	  /* what holds */
