@@ -29,11 +29,17 @@ settle(Task *task)
 	}
 }
 
-/* A base that does not come is done without; a source that does not is the job's failure. */
+/*
+ * A base that does not come is done without; a source that does not is the job's failure.  What our
+ * own process lost on its way comes at the next attempt.
+ */
 static void
 fail(Task *task, TaskInput *input, HelperError *error)
 {
-	if (input == &task->source)
+	bool lost_here =
+		error->sqlstate == ERRCODE_IMAGE_HELPER && task->attempts < task->max_attempts;
+
+	if (input == &task->source || lost_here)
 	{
 		task_fail(task, task->verdict != NULL ? task->verdict : error);
 		return;
