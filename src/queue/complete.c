@@ -342,6 +342,10 @@ write_down_all(void *argument)
 	Finished *batch = argument;
 
 	batch->put_off = NULL;
+	/* It is counted by its preset; where that cannot be read, it is not. */
+	for (int i = 0; i < batch->count; i++)
+		if (batch->tasks[i]->preset != NULL && !batch->tasks[i]->preset_exists)
+			(void) run_guarded(prepare_look_for_preset, batch->tasks[i], worker.tick);
 	if (run_guarded(write_down, batch, worker.tick) == NULL)
 		return;
 	for (int i = 0; i < batch->count; i++)

@@ -31,6 +31,16 @@ static WorkerStatement preset_statement = {
 	{TEXTOID},
 	NULL};
 
+/* In a transaction: is there the preset of a job that failed before it was asked for? */
+void
+prepare_look_for_preset(void *argument)
+{
+	Task *task = argument;
+	Datum values[] = {CStringGetTextDatum(task->preset)};
+
+	task->preset_exists = worker_execute(&preset_statement, values, NULL) > 0;
+}
+
 /* What the job leaves out, its preset says. */
 static void
 apply_preset(Task *task)

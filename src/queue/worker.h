@@ -66,6 +66,7 @@ void inputs_drop(Task *task);
 
 /* prepare.c */
 void prepare_ready(void);
+void prepare_look_for_preset(void *argument);
 long prepare_wait_ms(void);
 
 /* codecs.c */
