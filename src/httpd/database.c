@@ -206,6 +206,9 @@ take_work(const Connection *connection, Exchange **batch)
 		if (count == 0)
 			wait_for_work(next_ms);
 	}
+	/* Others may wait without a time, from before anything was to be asked again: one takes ours over. */
+	if (later != NULL || quick.first != NULL || slow.first != NULL)
+		pthread_cond_signal(&work);
 	pthread_mutex_unlock(&lock);
 	return count;
 }
