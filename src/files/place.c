@@ -142,7 +142,8 @@ step_into(Place *place, const char *part, bool make, const char *key, Problem *p
 		return fail(problem, kind_of(errno),
 					"could not open directory \"%s\" on the way to \"%s\": %s", part, key,
 					strerror(errno));
-	if (made && (fchmod(next, place->mode) != 0 || fsync(place->directory) != 0))
+	/* As the root is, which may be closed to us for a moment; a directory of ours never is. */
+	if (made && (fchmod(next, place->mode | 0700) != 0 || fsync(place->directory) != 0))
 	{
 		fail_file(problem, "make directory", part);
 		close(next);

@@ -418,7 +418,8 @@ my ($pid, $kb, $descriptors) = worker_facts();
 more_jobs($rounds);
 my ($pid_then, $kb_then, $descriptors_then) = worker_facts();
 is($pid_then, $pid, 'a worker goes on');
-cmp_ok($kb_then, '<', $kb * 1.2 + 2048, 'its memory does not grow');
+# What it has read of tables and plans fills caches, which have an end.
+cmp_ok($kb_then, '<', $kb * 1.2 + 6144, 'its memory does not grow');
 # Files of tables are the server's own business.
 foreach my $what (grep { !m{/pgdata/} } sort keys %$descriptors_then)
 {
