@@ -20,7 +20,7 @@ is_deeply([ sort map { /`([^`]+)`/ } split /(?<=`),? /, $listed =~ s/\n/ /gr ], 
 
 # What is not listed cannot be named, nor can an argument.
 my $node = new_node('operations', 'imgexport.enabled = off', 'imgexport.max_pixels = 300000');
-foreach my $operation (qw(spectrum fwfft invfft freqmult phasecor remainder remainder_const affine conva convasep dE76 mosaic match system pngload rawsave copy case icc_export))
+foreach my $operation (qw(spectrum fwfft invfft freqmult phasecor remainder remainder_const affine conva convasep dE76 mosaic match system pngload rawsave copy case icc_export arrayjoin draw_flood))
 {
 	like(error_of($node, "SELECT img_vips(" . bytea(png()) . ", '$operation') || ''"), qr/22023: .*no operation "$operation"/, "H8: $operation is none");
 }

@@ -4,10 +4,11 @@
  *
  * libvips offers more by introspection than it checks: its Fourier transforms write behind
  * images of one row, a remainder by zero raises SIGFPE, so do approximate convolutions with
- * some masks, color differences of unlike images read a null pointer, and affine matrices
- * near zero abort.  So an operation, and each of its arguments, is listed here or cannot be
- * named.  What is listed was tried on degenerate images and extreme arguments under
- * valgrind, and is tried again by test/attack/051_operations.pl, which reads this table.
+ * some masks, color differences of unlike images read a null pointer, affine matrices near
+ * zero abort, and floods begin where they are told, in the image or not.  So an operation,
+ * and each of its arguments, is listed here or cannot be named.  What is listed was tried on
+ * degenerate images and extreme arguments under valgrind, and is tried again by
+ * test/attack/051_operations.pl, which reads this table.
  */
 #include <string.h>
 
@@ -72,13 +73,11 @@ static const Operation operations[] = {
 	{"shrink", " hshrink vshrink "},
 	{"smartcrop", " width height interesting "},
 	{"subsample", " xfac yfac point "},
-	{"thumbnail_image", " width height size crop "},
 	{"wrap", " x y "},
 	{"zoom", " xfac yfac "},
 	/* layers and drawing */
 	{"composite2", " mode x y compositing-space premultiplied "},
 	{"draw_circle", " cx cy radius ink fill "},
-	{"draw_flood", " x y ink equal "},
 	{"draw_image", " x y mode "},
 	{"draw_line", " x1 y1 x2 y2 ink "},
 	{"draw_mask", " x y ink "},
