@@ -12,6 +12,10 @@
  * (ELF symbol interposition); __libc_malloc and its like are glibc's own names for what is
  * behind it.  Sanitizers and valgrind bring allocators of their own.
  */
+/* Where these are set, as some libraries' flags do, mmap is another name of mmap64, and both are defined here. */
+#undef _FILE_OFFSET_BITS
+#undef _TIME_BITS
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>

@@ -153,7 +153,8 @@ parse_target(Request *request, char *target, const char **reason)
 		parse_absolute(request, target);
 	if (request->path == NULL || (request->host != NULL && !is_host(request->host)))
 		return refuse(400, reason, "the target of the request is malformed");
-	query = strchr(request->path, '?');
+	/* A path with a "?" in it is a part of target. */
+	query = (char *) strchr(request->path, '?');
 	request->query = query != NULL ? query + 1 : "";
 	if (query != NULL)
 		*query = '\0';
