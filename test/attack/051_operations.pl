@@ -1,6 +1,6 @@
 # Every operation of libvips that img_vips may call, on images of one pixel, one row, one column,
 # with arguments that nobody would give: a picture or a clean error, and never a lost codec.
-# Under valgrind it is part of make valgrind.
+# Under valgrind it is part of make valgrind, which sees what else is read beside a picture.
 use strict;
 use warnings;
 
@@ -20,11 +20,11 @@ is_deeply([ sort map { /`([^`]+)`/ } split /(?<=`),? /, $listed =~ s/\n/ /gr ], 
 
 # What is not listed cannot be named, nor can an argument.
 my $node = new_node('operations', 'imgexport.enabled = off', 'imgexport.max_pixels = 300000');
-foreach my $operation (qw(spectrum fwfft invfft freqmult phasecor remainder remainder_const affine conva convasep dE76 mosaic match system pngload rawsave copy case icc_export arrayjoin draw_flood))
+foreach my $operation (qw(spectrum fwfft invfft freqmult phasecor remainder remainder_const affine conva convasep dE76 mosaic match system pngload rawsave copy case icc_export arrayjoin draw_flood maplut hist_local thumbnail_image))
 {
 	like(error_of($node, "SELECT img_vips(" . bytea(png()) . ", '$operation') || ''"), qr/22023: .*no operation "$operation"/, "H8: $operation is none");
 }
-foreach my $argument ([ 'gaussblur', 'precision' ], [ 'conv', 'layers' ], [ 'resize', 'gap' ], [ 'black', 'nickname' ], [ 'invert', 'in' ])
+foreach my $argument ([ 'gaussblur', 'precision' ], [ 'hist_equal', 'band' ], [ 'conv', 'layers' ], [ 'resize', 'gap' ], [ 'black', 'nickname' ], [ 'invert', 'in' ])
 {
 	like(error_of($node, "SELECT img_vips(" . bytea(png()) . ", '$argument->[0]', '{\"$argument->[1]\": 1}') || ''"), qr/22023: .*no argument "$argument->[1]"/,
 		"H8: $argument->[1] is no argument of $argument->[0]");
@@ -102,7 +102,7 @@ my @outcomes = split /\n/, $node->safe_psql('postgres', join "\n",
 	map { "SELECT outcome($_->[0], '$_->[1]', '$_->[2]', $_->[3]);" } @calls);
 is(scalar @outcomes, scalar @calls, 'H8: each call came to an end: ' . scalar @calls);
 my @lost = map { "$calls[$_][1] $calls[$_][2] of image $calls[$_][0] and $calls[$_][3]: $outcomes[$_]" } grep { $outcomes[$_] !~ /^(made|refused)$/ } 0 .. $#calls;
-is_deeply(\@lost, [], 'H8: each made a picture or was refused');
+is(join("\n", @lost), '', 'H8: each made a picture or was refused');
 my %made = map { $calls[$_][1] => 1 } grep { $outcomes[$_] eq 'made' } 0 .. $#calls;
 cmp_ok(scalar keys %made, '>', keys(%operations) * 0.8, 'H8: most operations made something');
 note('never made anything: ' . join ' ', grep { !$made{$_} } sort keys %operations);

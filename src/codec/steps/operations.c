@@ -5,8 +5,9 @@
  * libvips offers more by introspection than it checks: its Fourier transforms write behind
  * images of one row, a remainder by zero raises SIGFPE, so do approximate convolutions with
  * some masks, color differences of unlike images read a null pointer, affine matrices near
- * zero abort, and floods begin where they are told, in the image or not.  So an operation,
- * and each of its arguments, is listed here or cannot be named.  What is listed was tried on
+ * zero abort, look-up tables are read behind their end, and floods begin where they are told,
+ * in the image or not.  So an operation, and each of its arguments, is listed here or cannot
+ * be named.  What is listed was tried on
  * degenerate images and extreme arguments under valgrind, and is tried again by
  * test/attack/051_operations.pl, which reads this table.
  */
@@ -98,14 +99,12 @@ static const Operation operations[] = {
 	{"spcor", " "},
 	/* histograms */
 	{"hist_cum", " "},
-	{"hist_equal", " band "},
+	{"hist_equal", " "},
 	{"hist_find", " band "},
 	{"hist_find_indexed", " combine "},
-	{"hist_local", " width height max-slope "},
 	{"hist_match", " "},
 	{"hist_norm", " "},
 	{"hist_plot", " "},
-	{"maplut", " band "},
 	{"stdif", " width height a b s0 m0 "},
 	/* made from nothing */
 	{"black", " width height bands "},
